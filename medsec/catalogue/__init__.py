@@ -1,0 +1,1 @@
+"""What medsec claims: items, clauses, controls, and the indexes generated from them. Pure: no engine, no network."""

@@ -1,0 +1,31 @@
+"""The errors that medsec raises for what its user can mend."""
+
+from __future__ import annotations
+
+from medsec.text import Language, in_language
+
+
+class MedsecError(Exception):
+    """Something the user can mend: the message names the place, the value met, what is accepted, the next step.
+
+    Raise it with a `medsec.text.Text`, so that it reads in both languages.
+    """
+
+    def in_language(self, language: Language) -> str:
+        """Return the message in `language` ("zh" or "en")."""
+        return in_language(self.args[0] if self.args else type(self).__name__, language)
+
+
+class UsageError(MedsecError):
+    """What was asked for cannot be done as asked: an unknown name, a wrong type, a file that does not parse."""
+
+
+class ProbeError(MedsecError):
+    """A host could not be asked: a tool is missing, privilege is lacking, the answer does not parse.
+
+    Never a finding and never a pass: the judge turns it into the verdict `error`.
+    """
+
+
+class HostUnreachable(MedsecError):
+    """A host did not answer, refused the key, or showed another host key than the one that is known."""

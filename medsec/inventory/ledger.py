@@ -1,0 +1,84 @@
+"""The ledger (台账): what should be there, as the institution registered it."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from medsec.catalogue.controls import Kind, OsFamily
+from medsec.catalogue.source import Bilingual, Strict
+
+
+class Listen(Strict):
+    """A port that a host is registered to serve."""
+
+    port: int = Field(ge=1, le=65535)
+    protocol: Literal["tcp", "udp"] = "tcp"
+    process: str
+    # Names of `address_sets`; `local` alone means that the service answers on loopback only.
+    sources: list[str] = Field(min_length=1)
+    purpose: Bilingual
+
+
+class Forward(Strict):
+    """A flow that a gateway is registered to let through."""
+
+    sources: list[str] = Field(min_length=1)
+    destinations: list[str] = Field(min_length=1)
+    protocol: Literal["tcp", "udp"] = "tcp"
+    port: int = Field(ge=1, le=65535)
+    purpose: Bilingual
+
+
+class LedgerHost(Strict):
+    """One host's entry in the ledger."""
+
+    kind: Kind
+    os_family: OsFamily
+    address: str
+    department: Bilingual
+    owner: str
+    location: Bilingual
+    purpose: Bilingual
+    runs: list[str] = Field(default_factory=list)
+    listens: list[Listen] = Field(default_factory=list)
+    forwards: list[Forward] = Field(default_factory=list)
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, address: str) -> str:
+        return str(ipaddress.ip_address(address))
+
+
+class Ledger(Strict):
+    """The site's ledger: its hosts, and the named sets of addresses that rules are written with."""
+
+    institution: Bilingual
+    mlps_level: Literal[2, 3] = 2
+    address_sets: dict[str, list[str]]
+    time_sources: list[str] = Field(min_length=1)
+    hosts: dict[str, LedgerHost] = Field(min_length=1)
+
+    @field_validator("address_sets")
+    @classmethod
+    def _are_networks(cls, sets: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name, networks in sets.items():
+            if name == "local":
+                raise ValueError("`local` means loopback and cannot be defined")
+            if not networks:
+                raise ValueError(f"the address set {name!r} is empty")
+            for network in networks:
+                ipaddress.ip_network(network)
+        return sets
+
+    @model_validator(mode="after")
+    def _sources_are_known(self) -> Ledger:
+        known = ", ".join(self.address_sets)
+        for host_name, host in self.hosts.items():
+            named = {name for entry in host.listens for name in entry.sources if name != "local"}
+            named |= {name for entry in host.forwards for name in (*entry.sources, *entry.destinations)}
+            for name in sorted(named - set(self.address_sets)):
+                raise ValueError(f"host {host_name!r} names the address set {name!r}; known sets: {known}")
+        return self

@@ -56,7 +56,7 @@ def _ansible_variables(source: Path) -> dict[str, tuple[tuple[str, ...], dict[st
         for host in inventory.get_hosts():
             raw = manager.get_vars(host=host, include_hostvars=False)
             values = Templar(loader=loader, variables=raw).template(_site_variables(raw))
-            found[host.name] = (tuple(group.name for group in host.get_groups()), values)
+            found[host.name] = (tuple(group.name for group in host.get_groups()), _plain(values))
     except Exception as error:  # Ansible raises many kinds; each means that the inventory cannot be read
         raise UsageError(
             says(en=f"{source}: cannot be read: {error}", zh=f"{source}：主机清单无法读取：{error}")
@@ -64,12 +64,30 @@ def _ansible_variables(source: Path) -> dict[str, tuple[tuple[str, ...], dict[st
     return found
 
 
-_ANSIBLE_OWN = {"groups", "omit", "vars", "environment", "hostvars", "playbook_dir", "inventory_dir", "inventory_file"}
+_ANSIBLE_OWN = {
+    "environment", "groups", "hostvars", "inventory_dir", "inventory_file", "omit", "playbook_dir", "vars",
+}
 
 
 def _site_variables(raw: dict[str, Any]) -> dict[str, Any]:
     """Leave out what Ansible itself adds for a play."""
-    return {name: value for name, value in raw.items() if name not in _ANSIBLE_OWN and not name.startswith("ansible_version")}
+    return {
+        name: value
+        for name, value in raw.items()
+        if name not in _ANSIBLE_OWN and not name.startswith("ansible_version")
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` in plain Python types: Ansible's loader marks each string with where it came from."""
+    if isinstance(value, dict):
+        return {str(name): _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    for plain in (bool, int, float, str):
+        if isinstance(value, plain):
+            return plain(value)
+    return value
 
 
 def _ledger(source: Path, variables: dict[str, tuple[tuple[str, ...], dict[str, Any]]]) -> Ledger:

@@ -1,0 +1,1 @@
+"""pyinfra mechanisms: the counterparts of the roles' task mechanisms."""

@@ -30,8 +30,8 @@ class Text(str):
         """Return the sentence in `language` ("zh" or "en")."""
         return self.zh if language == "zh" else self.en
 
-    def __getnewargs__(self) -> tuple[str, str]:  # lets a Text survive pickling and copying
-        return self.en, self.zh
+    def __reduce__(self) -> tuple[type[Text], tuple[str, str]]:  # lets a Text survive pickling and copying
+        return Text, (self.en, self.zh)
 
 
 def says(*, en: str, zh: str) -> Text:

@@ -55,11 +55,11 @@ class Parameter(Strict):
             return f"must be of type {self.type}, got {value!r} ({type(value).__name__})"
         if self.choices is not None and value not in self.choices:
             return f"must be one of {', '.join(map(str, self.choices))}, got {value!r}"
-        if self.minimum is not None and value < self.minimum:
+        if isinstance(value, int) and self.minimum is not None and value < self.minimum:
             return f"must be at least {self.minimum}, got {value!r}"
-        if self.maximum is not None and value > self.maximum:
+        if isinstance(value, int) and self.maximum is not None and value > self.maximum:
             return f"must be at most {self.maximum}, got {value!r}"
-        if self.elements is not None:
+        if isinstance(value, list) and self.elements is not None:
             for element in value:
                 if not isinstance(element, _PYTHON_TYPES[self.elements]):
                     return f"each element must be of type {self.elements}, got {element!r}"

@@ -23,7 +23,9 @@ def select(
     """
     wanted: set[str] = {controls[control_id].id for control_id in ids}
     for item in items:
-        wanted |= _named(item, [c.id for c in controls.values() if c.item == item], [c.item for c in controls.values()])
+        wanted |= _named(
+            item, [c.id for c in controls.values() if c.item == item], [c.item for c in controls.values()]
+        )
     for tag in tags:
         known = [name for c in controls.values() for name in (c.family, c.item, c.id)]
         wanted |= _named(tag, [c.id for c in controls.values() if tag in (c.family, c.item, c.id)], known)

@@ -62,7 +62,7 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         with path.open(encoding="utf-8") as stream:
-            return yaml.load(stream, Loader=_Loader)  # noqa: S506 - a SafeLoader
+            return yaml.load(stream, Loader=_Loader)  # a SafeLoader
     except FileNotFoundError as error:
         raise UsageError(says(en=f"{path}: no such file", zh=f"{path}：文件不存在")) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -60,7 +60,10 @@ def effective(control: Control, host: Host, ledger: Ledger) -> Params:
         problem = parameter.problem_with(value)
         if problem:
             raise UsageError(
-                says(en=f"host {host.name}: {variable} {problem}", zh=f"主机 {host.name}：{variable} 取值有误：{problem}")
+                says(
+                    en=f"host {host.name}: {variable} {problem}",
+                    zh=f"主机 {host.name}：{variable} 取值有误：{problem}",
+                )
             )
         values[name] = value
     return Params(control, values)

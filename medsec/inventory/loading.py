@@ -65,7 +65,14 @@ def _ansible_variables(source: Path) -> dict[str, tuple[tuple[str, ...], dict[st
 
 
 _ANSIBLE_OWN = {
-    "environment", "groups", "hostvars", "inventory_dir", "inventory_file", "omit", "playbook_dir", "vars",
+    "environment",
+    "groups",
+    "hostvars",
+    "inventory_dir",
+    "inventory_file",
+    "omit",
+    "playbook_dir",
+    "vars",
 }
 
 
@@ -113,7 +120,9 @@ def _host(source: Path, name: str, groups: tuple[str, ...], values: dict[str, An
                 zh=f"{source}：主机 {name!r} 未在台账登记（已登记：{known}）；请先登记",
             )
         )
-    return Host(name=name, login=_login(source, name, values, entry), groups=groups, variables=values, ledger=entry)
+    return Host(
+        name=name, login=_login(source, name, values, entry), groups=groups, variables=values, ledger=entry
+    )
 
 
 def _login(source: Path, name: str, values: dict[str, Any], entry: LedgerHost) -> Login:

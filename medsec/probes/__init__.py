@@ -1,0 +1,1 @@
+"""Read-only readers of effective state, on Testinfra's host object."""

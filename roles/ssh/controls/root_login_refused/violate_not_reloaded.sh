@@ -1,0 +1,7 @@
+#!/bin/sh
+# expect: has not read its settings since they changed
+# The file says no, the running daemon never read it.
+set -eu
+systemctl restart ssh
+sleep 3
+sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from medsec.catalogue.source import Bilingual, Strict, read_yaml, validate
+from medsec.catalogue.source import Bilingual, Strict, parse_yaml, read_yaml, validate
 from medsec.errors import UsageError
 from medsec.text import says
 
@@ -97,14 +97,24 @@ class Touches(Strict):
 
 
 class Scenario(Strict):
-    """A script that puts a host into a broken (`violate_*`) or a compliant (`comply_*`) state."""
+    """A script that puts a host into a broken (`violate_*`) or a compliant (`comply_*`) state.
+
+    Its first comment lines may say `# expect: <text of the failure>`, `# kind: <kind of host>` and
+    `# with: <parameter>: <YAML value>`, the last for a state that needs a parameter other than its default.
+    """
 
     path: Path
     expect: str | None = None
+    kind: Kind | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.path.stem
+
+    @property
+    def violates(self) -> bool:
+        return self.path.name.startswith("violate_")
 
 
 class Control(Strict):
@@ -154,9 +164,17 @@ class Control(Strict):
 
 
 def _scenario(path: Path) -> Scenario:
-    first = path.read_text(encoding="utf-8").split("\n", 2)
-    found = next((re.match(r"# expect: (.+)", line) for line in first[:2] if line.startswith("# expect:")), None)
-    return Scenario(path=path, expect=found.group(1).strip() if found else None)
+    header: dict[str, str] = {}
+    parameters: dict[str, Any] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        found = re.match(r"# (expect|kind|with): (.+)", line)
+        if found and found.group(1) == "with":
+            parameters |= parse_yaml(found.group(2), f"{path}: {line}")
+        elif found:
+            header[found.group(1)] = found.group(2).strip()
+    return validate(Scenario, {"path": path, "parameters": parameters, **header}, str(path))
 
 
 class Controls(Mapping[str, Control]):
@@ -250,4 +268,4 @@ def _gaps(control: Control) -> Iterator[str]:
         yield "needs at least one comply_*.sh"
     for scenario in control.violations:
         if not scenario.expect:
-            yield f"{scenario.path.name} must say `# expect: <text of the failure>` in its first two lines"
+            yield f"{scenario.path.name} must say `# expect: <text of the failure>` in its first lines"

@@ -61,13 +61,23 @@ def read_yaml(path: Path) -> Any:
     Raises UsageError, naming the file and the line, when it is missing or does not parse.
     """
     try:
-        with path.open(encoding="utf-8") as stream:
-            return yaml.load(stream, Loader=_Loader)  # a SafeLoader
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UsageError(says(en=f"{path}: no such file", zh=f"{path}：文件不存在")) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise UsageError(
-            says(en=f"{path}: is not valid YAML: {error}", zh=f"{path}：不是有效的 YAML 文件：{error}")
+            says(en=f"{path}: is not UTF-8: {error}", zh=f"{path}：不是 UTF-8 编码：{error}")
+        ) from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, place: str) -> Any:
+    """Return what the YAML `text` holds, or raise UsageError naming `place` and the line."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        raise UsageError(
+            says(en=f"{place}: is not valid YAML: {error}", zh=f"{place}：不是有效的 YAML：{error}")
         ) from error
 
 

@@ -1,0 +1,136 @@
+"""Base systems, layers and package repositories: built once, named by what they are made of, shared by all labs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from medsec.lab import machine
+from medsec.lab.definition import Definition, HostSpec, Suite
+from medsec.lab.errors import LabError, LabUnavailable
+from medsec.text import says
+
+_RECIPES = Path(__file__).resolve().parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of one definition; asking for one builds it where the cache lacks it."""
+
+    definition: Definition
+
+    def base(self, suite: Suite) -> Path:
+        """Return the root file system of a plain `suite`. Raises LabError where it cannot be built."""
+        packages = self.definition.base.of(suite)
+        return self._built(f"base-{suite}", ["base.sh"], [suite], packages, suite) / "rootfs"
+
+    def layer(self, name: str, suite: Suite) -> Path:
+        """Return the layer `name` over the base of `suite`. Raises LabError where it cannot be built."""
+        packages = self.definition.layers[name].of(suite)
+        label = f"layer-{name}-{suite}"
+        return self._built(label, ["layer.sh", "overlay.sh"], [str(self.base(suite))], packages, suite) / "rootfs"
+
+    def repository(self, suite: Suite) -> Path:
+        """Return the folder with `debs` (a package repository) and `lists` (a layer with its index)."""
+        packages = self.definition.repository.of(suite)
+        return self._built(
+            f"repository-{suite}", ["repository.sh", "overlay.sh"], [str(self.base(suite))], packages, suite
+        )
+
+    def lower(self, host: HostSpec) -> tuple[Path, ...]:
+        """Return the read-only folders of a container host, the uppermost first."""
+        layer = (self.layer(host.layer, host.suite),) if host.layer else ()
+        return (*layer, self.repository(host.suite) / "lists", self.base(host.suite))
+
+    def _built(
+        self, label: str, files: Sequence[str], arguments: Sequence[str], packages: Sequence[str], suite: Suite
+    ) -> Path:
+        recipes = [(_RECIPES / name).read_text(encoding="utf-8") for name in files]
+        # A base is named by its own contents' digest, so its path stands for it where something is built upon it.
+        made_of = [recipes, [Path(argument).parent.name or argument for argument in arguments], list(packages)]
+        digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+        cache = machine.image_cache()
+        image = cache / f"{label}-{digest}"
+        if image.is_dir():
+            return image
+        with machine.locked(cache / f".{image.name}.lock"):
+            if not image.is_dir():
+                self._build(image, files[0], [*arguments], packages, suite)
+        return image
+
+    def _build(
+        self, image: Path, recipe: str, arguments: Sequence[str], packages: Sequence[str], suite: Suite
+    ) -> None:
+        half = image.with_name(f".{image.name}.building")
+        shutil.rmtree(half, ignore_errors=True)  # of a build that was killed: we hold the lock
+        half.mkdir(parents=True)
+        try:
+            machine.run(
+                [_RECIPES / recipe, *arguments[:1], half, *arguments[1:], *packages],
+                text=self._sources.replace("SUITE", suite),
+            )
+            (half / "packages.json").write_text(json.dumps(list(packages)), encoding="utf-8")
+            machine.run(["sync", "--file-system", half])
+            half.rename(image)
+        except LabError as error:
+            raise LabError(
+                says(
+                    en=f"cannot build the image {image.name}: {error}",
+                    zh=f"无法构建镜像 {image.name}：{error.in_language('zh')}",
+                )
+            ) from error
+        finally:
+            shutil.rmtree(half, ignore_errors=True)
+
+    @cached_property
+    def _sources(self) -> str:
+        return apt_sources()
+
+
+def apt_sources() -> str:
+    """Return this machine's own Debian package sources, with SUITE in the place of its release's name.
+
+    Raises LabUnavailable where the machine has none.
+    """
+    wanted = "$(RELEASE) $(REPO_URI) $(COMPONENT)"
+    listed = machine.run(["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"]).stdout
+    own = _codename()
+    lines = []
+    for line in dict.fromkeys(listed.splitlines()):
+        release, uri, component = line.split(" ", 2)
+        if component == "main" and release in (own, f"{own}-updates", f"{own}-security"):
+            lines.append(f"deb {uri} {release.replace(own, 'SUITE', 1)} main\n")
+    if not any(" SUITE main" in line for line in lines):
+        raise LabUnavailable(
+            says(
+                en=f"apt has no source of Debian {own} main, from which the hosts' images are built; "
+                "add one to /etc/apt/sources.list and run apt-get update, or use the Vagrantfile: vagrant up",
+                zh=f"apt 未配置 Debian {own} main 软件源，无法构建主机镜像；请在 /etc/apt/sources.list 中添加并执行 "
+                "apt-get update，或改用 Vagrantfile：vagrant up",
+            )
+        )
+    return "".join(lines)
+
+
+def _codename() -> str:
+    facts = {}
+    release = Path("/etc/os-release")
+    for line in release.read_text(encoding="utf-8").splitlines() if release.is_file() else ():
+        key, _, value = line.partition("=")
+        facts[key] = value.strip('"')
+    if facts.get("ID") != "debian" or not facts.get("VERSION_CODENAME"):
+        raise LabUnavailable(
+            says(
+                en=f"images are built from the package sources of a Debian machine; this one is "
+                f"{facts.get('PRETTY_NAME', os.uname().sysname)}; use the Vagrantfile instead: vagrant up",
+                zh=f"镜像需在 Debian 系统上使用其软件源构建，当前系统为 "
+                f"{facts.get('PRETTY_NAME', os.uname().sysname)}；请改用 Vagrantfile：vagrant up",
+            )
+        )
+    return facts["VERSION_CODENAME"]

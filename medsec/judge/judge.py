@@ -1,0 +1,254 @@
+"""Judging hosts: every control on every host, several hosts at a time, none held up by another."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from medsec.catalogue.controls import Control
+from medsec.catalogue.selection import applies
+from medsec.errors import HostUnreachable, MedsecError
+from medsec.evidence.conclusion import Conclusion, conclude
+from medsec.evidence.findings import CommandRecord, Finding, Verdict
+from medsec.evidence.plain import plain, plain_text
+from medsec.inventory.effective import Params, effective
+from medsec.inventory.hosts import Host, Inventory
+from medsec.inventory.waivers import Waivers
+from medsec.judge.checks import Outcome, evaluate
+from medsec.judge.identity import Identity, identify
+from medsec.judge.recording import ConnectedHost
+from medsec.judge.ssh import SshTransport
+from medsec.judge.transport import Limits, Transport
+from medsec.text import Text, says
+
+
+@dataclass(frozen=True)
+class HostDone:
+    """All controls of a host have their findings; `identity` is None where it was not reached or not understood."""
+
+    host: str
+    identity: Identity | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The findings of a run, in the order of hosts and controls, and who the hosts said they were."""
+
+    findings: list[Finding]
+    identities: dict[str, Identity | None]
+    started: datetime
+    finished: datetime
+    # Pairs of host and control that the run set out to judge; fewer findings mean that it was cut short.
+    planned: int = field(default=0)
+
+    @property
+    def conclusion(self) -> Conclusion:
+        return conclude(self.findings, planned=self.planned)
+
+    @property
+    def exit_code(self) -> int:
+        return self.conclusion.exit_code
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One host's share: the unit that a worker takes."""
+
+    host: Host
+    controls: Sequence[Control]
+    params: dict[str, Params]
+    waivers: Waivers
+    today: date
+
+
+def judge(
+    inventory: Inventory,
+    hosts: Sequence[Host],
+    controls: Sequence[Control],
+    *,
+    transport: Transport | None = None,
+    forks: int = 10,
+    on_finding: Callable[[Finding], None] | None = None,
+    waivers: Waivers | None = None,
+    limits: Limits | None = None,
+    today: date | None = None,
+) -> RunResult:
+    """Judge `controls` on `hosts` and return every finding, one per host and control.
+
+    `on_finding` is called in the caller's thread, as findings come. Raises UsageError before any host is contacted
+    when a parameter is wrong. Nothing that one host does touches another's findings.
+    """
+    started = datetime.now(UTC)
+    findings: list[Finding] = []
+    identities: dict[str, Identity | None] = {}
+    for event in stream(
+        inventory,
+        hosts,
+        controls,
+        transport=transport,
+        forks=forks,
+        waivers=waivers,
+        limits=limits,
+        today=today,
+    ):
+        if isinstance(event, HostDone):
+            identities[event.host] = event.identity
+            continue
+        findings.append(event)
+        if on_finding is not None:
+            on_finding(event)
+    place = {host.name: index for index, host in enumerate(hosts)}
+    order = {control.id: index for index, control in enumerate(controls)}
+    findings.sort(key=lambda finding: (place[finding.host], order[finding.control]))
+    return RunResult(findings, identities, started, datetime.now(UTC), planned=len(hosts) * len(controls))
+
+
+def stream(
+    inventory: Inventory,
+    hosts: Sequence[Host],
+    controls: Sequence[Control],
+    *,
+    transport: Transport | None = None,
+    forks: int = 10,
+    waivers: Waivers | None = None,
+    limits: Limits | None = None,
+    today: date | None = None,
+) -> Iterator[Finding | HostDone]:
+    """Yield findings as they come, and `HostDone` after the last one of each host. Memory does not grow with hosts."""
+    limits = limits or Limits()
+    transport = transport or SshTransport(limits)
+    waivers, today = waivers or Waivers.none(), today or date.today()
+    todo: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+    for host in hosts:
+        params = {c.id: effective(c, host, inventory.ledger) for c in controls if _applies(c, host)}
+        todo.put(_Work(host, controls, params, waivers, today))
+    # Bounded, so that a slow reader (a disk) slows the workers down instead of filling memory.
+    results: queue.Queue[Finding | HostDone] = queue.Queue(maxsize=200)
+    stop = threading.Event()
+    for _ in range(max(1, min(forks, len(hosts)))):
+        # Daemons: after Ctrl-C the process ends without waiting for a host that does not answer.
+        threading.Thread(target=_worker, args=(todo, results, stop, transport, limits), daemon=True).start()
+    waiting = len(hosts)
+    try:
+        while waiting:
+            event = results.get()
+            waiting -= isinstance(event, HostDone)
+            yield event
+    finally:
+        stop.set()
+
+
+def _worker(
+    todo: queue.SimpleQueue[_Work],
+    results: queue.Queue[Finding | HostDone],
+    stop: threading.Event,
+    transport: Transport,
+    limits: Limits,
+) -> None:
+    while not stop.is_set():
+        try:
+            work = todo.get_nowait()
+        except queue.Empty:
+            return
+        for event in _judge_host(work, transport, limits):
+            if stop.is_set():
+                return
+            results.put(event)
+
+
+def _judge_host(work: _Work, transport: Transport, limits: Limits) -> Iterator[Finding | HostDone]:
+    connection: ConnectedHost | None = None
+    identity: Identity | None = None
+    down: Outcome | None = None
+    try:
+        connection = transport.connect(work.host)
+        identity = identify(work.host, connection)
+    except BaseException as error:  # noqa: BLE001 - whatever happened, each control of this host gets its finding
+        down = _cannot_begin(work.host, error)
+    for control in work.controls:
+        finding, down = _judge_control(work, control, connection, down, limits)
+        yield finding
+    if connection is not None:
+        _close(connection)
+    yield HostDone(work.host.name, identity)
+
+
+def _close(connection: ConnectedHost) -> None:
+    try:
+        connection.close()
+    except Exception:  # noqa: BLE001 - every verdict is given by then
+        return
+
+
+def _cannot_begin(host: Host, error: BaseException) -> Outcome:
+    verdict = Verdict.UNREACHABLE if isinstance(error, HostUnreachable) else Verdict.ERROR
+    if isinstance(error, MedsecError) and error.args and isinstance(error.args[0], Text):
+        return Outcome(verdict, plain_text(error.args[0]))
+    reason = plain(f"{type(error).__name__}: {error}")
+    return Outcome(
+        verdict,
+        says(en=f"host {host.name}: cannot be judged: {reason}", zh=f"主机 {host.name}：无法检查：{reason}"),
+    )
+
+
+def _judge_control(
+    work: _Work, control: Control, connection: ConnectedHost | None, down: Outcome | None, limits: Limits
+) -> tuple[Finding, Outcome | None]:
+    """Return the finding, and what stands in the way of the host's further controls, if anything does."""
+    started, clock = datetime.now(UTC), time.monotonic()
+    evidence: list[CommandRecord] = []
+    reason = why_not_applicable(control, work.host)
+    if reason is not None and (down is None or _of_no_family(control, work.host)):
+        outcome = Outcome(Verdict.NOT_APPLICABLE, reason)
+    elif down is None and connection is not None:
+        outcome = evaluate(control, connection, work.params[control.id], seconds=limits.check)
+        evidence = connection.backend.records
+        down = outcome if outcome.verdict is Verdict.UNREACHABLE else None
+    else:
+        outcome = down or _cannot_begin(work.host, RuntimeError("not connected"))
+    verdict, text, note = work.waivers.apply(control.id, work.host, outcome.verdict, outcome.text, work.today)
+    seconds = round(time.monotonic() - clock, 3)
+    finding = Finding(work.host.name, control.id, control.item, verdict, text, started, seconds, evidence, note)
+    return finding, down
+
+
+def _applies(control: Control, host: Host) -> bool:
+    entry = host.ledger
+    return applies(control, kind=entry.kind, os_family=entry.os_family, runs=entry.runs)
+
+
+def _of_no_family(control: Control, host: Host) -> bool:
+    """Tell whether the control is none of the host's whichever OS family it turns out to have.
+
+    On a host that could not be asked, the family is only what the ledger says.
+    """
+    entry = host.ledger
+    families = control.applies_to.families
+    return not any(applies(control, kind=entry.kind, os_family=family, runs=entry.runs) for family in families)
+
+
+def why_not_applicable(control: Control, host: Host) -> Text | None:
+    """Return why `control` does not speak of `host`, by the ledger, or None where it does."""
+    if _applies(control, host):
+        return None
+    rule, entry = control.applies_to, host.ledger
+    if entry.kind not in rule.kinds:
+        kinds: Iterable[str] = rule.kinds
+        return says(
+            en=f"the host is registered as {entry.kind}; the control speaks of {', '.join(kinds)}",
+            zh=f"台账登记该主机类型为 {entry.kind}；本控制项适用于 {'、'.join(kinds)}",
+        )
+    if entry.os_family not in rule.families:
+        families: Iterable[str] = rule.families
+        return says(
+            en=f"the host's system is {entry.os_family}; the control speaks of {', '.join(families)}",
+            zh=f"该主机系统为 {entry.os_family}；本控制项适用于 {'、'.join(families)}",
+        )
+    return says(
+        en=f"the ledger does not register {rule.runs} on this host",
+        zh=f"台账未登记该主机运行 {rule.runs}",
+    )

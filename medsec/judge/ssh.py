@@ -1,0 +1,298 @@
+"""Reaching hosts over SSH: one connection per host, strict host keys, bounded time and output."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import logging
+import selectors
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import paramiko
+from testinfra.backend.base import BaseBackend, CommandResult
+
+from medsec.errors import HostUnreachable
+from medsec.inventory.hosts import Host, Login
+from medsec.judge.privilege import as_root
+from medsec.judge.recording import ConnectedHost, connected
+from medsec.judge.transport import Limits, too_long, too_much
+from medsec.text import says
+
+# A library prints nothing: without a handler, paramiko's tracebacks would reach the terminal.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+_WINDOW = 2 * 1024 * 1024
+_KEEPALIVE_SECONDS = 15
+_DRAIN_SECONDS = 2.0
+
+
+class SshTransport:
+    """Connects with the inventory's own logins: key or agent, `known_hosts` without exceptions, `sudo -n`."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+
+    def connect(self, host: Host) -> ConnectedHost:
+        return connected(_SshBackend(host, open_clients(host, self.limits), self.limits))
+
+
+class _SshBackend(BaseBackend):  # type: ignore[misc]
+    NAME = "ssh"
+
+    def __init__(self, host: Host, clients: list[paramiko.SSHClient], limits: Limits) -> None:
+        super().__init__(host.name)
+        self._login = host.login
+        # Jump hosts first, the host last. All are kept: paramiko ends a connection that nobody refers to.
+        self._clients = clients
+        self._client = clients[-1]
+        self._limits = limits
+
+    @property
+    def host_key(self) -> str | None:
+        """The fingerprint of the key that the host showed."""
+        transport = self._client.get_transport()
+        return fingerprint(transport.get_remote_server_key()) if transport else None
+
+    def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
+        command = self.quote(command, *args)
+        seconds = min(self._limits.command, float(kwargs.get("seconds", self._limits.command)))
+        sudo = self._login.sudo and self._login.user != "root"
+        line = as_root(command, sudo=sudo, seconds=seconds)
+        rc, out, err = self._execute(line, command, seconds)
+        return self.result(rc, command.encode(), out, err)
+
+    def _execute(self, line: str, command: str, seconds: float) -> tuple[int, bytes, bytes]:
+        try:
+            transport = self._client.get_transport()
+            if transport is None or not transport.is_active():
+                raise _lost(self.hostname)
+            channel = transport.open_session(window_size=_WINDOW, timeout=self._limits.connect)
+            try:
+                channel.exec_command(line.encode())
+                return self._read(channel, command, seconds)
+            finally:
+                channel.close()
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise _lost(self.hostname, error) from error
+
+    def _read(self, channel: paramiko.Channel, command: str, seconds: float) -> tuple[int, bytes, bytes]:
+        deadline = time.monotonic() + seconds
+        out, err = bytearray(), bytearray()
+        with selectors.DefaultSelector() as selector:
+            selector.register(channel, selectors.EVENT_READ)
+            while True:
+                answered = selector.select(max(0.0, min(deadline - time.monotonic(), _DRAIN_SECONDS)))
+                while channel.recv_ready():
+                    out += channel.recv(65536)
+                while channel.recv_stderr_ready():
+                    err += channel.recv_stderr(65536)
+                if len(out) + len(err) > self._limits.output:
+                    raise too_much(command, self._limits.output)
+                if channel.eof_received or channel.closed:
+                    break
+                if channel.status_event.is_set() and not answered:
+                    break  # it ended, but something it started keeps its output open
+                if time.monotonic() >= deadline:
+                    self._still_there()
+                    raise too_long(command, seconds)
+        while channel.recv_ready():  # what arrived between the last look and the end
+            out += channel.recv(65536)
+        while channel.recv_stderr_ready():
+            err += channel.recv_stderr(65536)
+        if not channel.status_event.wait(max(1.0, deadline - time.monotonic())):
+            self._still_there()
+            raise too_long(command, seconds)
+        if channel.exit_status < 0:  # the connection ended without an exit code, or a signal ended the command
+            self._still_there()
+        return channel.exit_status, bytes(out), bytes(err)
+
+    def _still_there(self) -> None:
+        """Tell a slow command from a dead host: raise HostUnreachable unless the host runs `true` in time."""
+        transport = self._client.get_transport()
+        try:
+            if transport is None:
+                raise _lost(self.hostname)
+            with contextlib.closing(transport.open_session(timeout=self._limits.connect)) as channel:
+                channel.settimeout(self._limits.connect)
+                channel.exec_command(b"true")
+                if not channel.status_event.wait(self._limits.connect):
+                    raise _lost(self.hostname)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise _lost(self.hostname, error) from error
+
+    def close(self) -> None:
+        """Close the connection, then those of the jump hosts."""
+        for client in reversed(self._clients):
+            client.close()
+
+
+class _UnknownHostKey(paramiko.SSHException):
+    def __init__(self, key: paramiko.PKey) -> None:
+        super().__init__("unknown host key")
+        self.key = key
+
+
+class _Refuse(paramiko.MissingHostKeyPolicy):
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        raise _UnknownHostKey(key)
+
+
+def fingerprint(key: paramiko.PKey) -> str:
+    """Return the SHA-256 fingerprint of `key` as `ssh-keygen -l` prints it."""
+    digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
+    return f"SHA256:{digest}"
+
+
+def open_clients(host: Host, limits: Limits) -> list[paramiko.SSHClient]:
+    """Return authenticated connections to the jump hosts of `host`, if any, and through them to `host` itself (last).
+
+    Raises HostUnreachable, telling what was met and what to do.
+    """
+    login = host.login
+    _require_files(host.name, login)
+    hops = [_hop(login, text) for text in (login.jump or "").split(",") if text and text != "none"]
+    clients: list[paramiko.SSHClient] = []
+    try:
+        for step in (*hops, login):
+            clients.append(_open(host.name, step, limits, clients[-1] if clients else None))
+    except HostUnreachable:
+        for client in reversed(clients):
+            client.close()
+        raise
+    return clients
+
+
+def _hop(login: Login, text: str) -> Login:
+    user, _, place = text.rpartition("@")
+    address, _, port = place.removeprefix("ssh://").partition(":")
+    return Login(
+        address=address,
+        port=int(port or 22),
+        user=user or login.user,
+        key=login.key,
+        known_hosts=login.known_hosts,
+    )
+
+
+def _known_hosts(login: Login) -> Path:
+    return login.known_hosts or Path("~/.ssh/known_hosts").expanduser()
+
+
+def _require_files(name: str, login: Login) -> None:
+    known_hosts = _known_hosts(login)
+    if not known_hosts.is_file():
+        raise HostUnreachable(
+            says(
+                en=f"host {name}: {known_hosts} is missing, so the host's key cannot be checked; "
+                f"read the key at the host's console and add it (`ssh-keyscan {login.address}` shows what the network says)",
+                zh=f"主机 {name}：缺少 {known_hosts}，无法核对主机密钥；"
+                f"请在主机控制台读取密钥后登记（`ssh-keyscan {login.address}` 可显示网络侧所见的密钥）",
+            )
+        )
+    if login.key is not None and not login.key.is_file():
+        raise HostUnreachable(
+            says(
+                en=f"host {name}: the private key {login.key} does not exist; "
+                "correct ansible_ssh_private_key_file or put the key there",
+                zh=f"主机 {name}：私钥 {login.key} 不存在；请更正 ansible_ssh_private_key_file，或把私钥放到该处",
+            )
+        )
+
+
+def _open(name: str, login: Login, limits: Limits, through: paramiko.SSHClient | None) -> paramiko.SSHClient:
+    place = f"{login.user}@{login.address}:{login.port}"
+    client = paramiko.SSHClient()
+    client.set_missing_host_key_policy(_Refuse())
+    try:
+        client.load_system_host_keys(str(_known_hosts(login)))
+        client.connect(
+            login.address,
+            port=login.port,
+            username=login.user,
+            key_filename=str(login.key) if login.key else None,
+            look_for_keys=login.key is None,
+            sock=_socket(login, limits, through),
+            timeout=limits.connect,
+            banner_timeout=limits.connect,
+            auth_timeout=limits.connect,
+        )
+        if transport := client.get_transport():
+            transport.set_keepalive(_KEEPALIVE_SECONDS)
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        client.close()
+        raise _why_not(name, place, login, error) from error
+    return client
+
+
+def _socket(login: Login, limits: Limits, through: paramiko.SSHClient | None) -> Any:
+    if through is not None:
+        transport = through.get_transport()
+        if transport is None:
+            raise EOFError("the jump host's connection ended")
+        return transport.open_channel(
+            "direct-tcpip", (login.address, login.port), ("127.0.0.1", 0), timeout=limits.connect
+        )
+    connection = socket.create_connection((login.address, login.port), timeout=limits.connect)
+    # Without it each command waits for a delayed acknowledgement, about 40 ms.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _why_not(name: str, place: str, login: Login, error: Exception) -> HostUnreachable:
+    file = _known_hosts(login)
+    match error:
+        case paramiko.BadHostKeyException():
+            text = says(
+                en=f"host {name} ({place}): its host key has changed: known {fingerprint(error.expected_key)} in {file}, "
+                f"shown {fingerprint(error.key)}. Nothing was sent. Compare at the host's console; "
+                f"if it was reinstalled: `ssh-keygen -f {file} -R {login.address}`, then add the new key",
+                zh=f"主机 {name}（{place}）：主机密钥已变化：{file} 中登记为 {fingerprint(error.expected_key)}，"
+                f"实际出示 {fingerprint(error.key)}。未发送任何内容。请到主机控制台核对；"
+                f"确属重装的，执行 `ssh-keygen -f {file} -R {login.address}` 后登记新密钥",
+            )
+        case _UnknownHostKey():
+            text = says(
+                en=f"host {name} ({place}): its host key {fingerprint(error.key)} is not in {file}. "
+                "Compare it at the host's console and add it",
+                zh=f"主机 {name}（{place}）：{file} 中没有其主机密钥 {fingerprint(error.key)}。"
+                "请到主机控制台核对后登记",
+            )
+        case paramiko.PasswordRequiredException():
+            text = says(
+                en=f"host {name} ({place}): the private key {login.key} has a passphrase; "
+                "load it with `ssh-add` or name a key without one",
+                zh=f"主机 {name}（{place}）：私钥 {login.key} 设有口令；请先用 `ssh-add` 载入，或改用其他密钥",
+            )
+        case paramiko.AuthenticationException():
+            text = says(
+                en=f"host {name} ({place}): the key was refused; check ansible_user, the key "
+                f"({login.key or 'agent and ~/.ssh'}) and the host's authorized_keys",
+                zh=f"主机 {name}（{place}）：密钥被拒绝；请检查 ansible_user、所用密钥"
+                f"（{login.key or 'ssh-agent 与 ~/.ssh'}）及主机上的 authorized_keys",
+            )
+        case TimeoutError():
+            text = says(
+                en=f"host {name} ({place}): no answer in time; check that it is on and that the line and firewalls let it through",
+                zh=f"主机 {name}（{place}）：连接超时无应答；请确认主机已开机、线路正常且防火墙放行",
+            )
+        case _:
+            reason = str(error) or type(error).__name__
+            text = says(
+                en=f"host {name} ({place}): cannot be reached: {reason}; check that it is on and that sshd answers",
+                zh=f"主机 {name}（{place}）：无法连接：{reason}；请确认主机已开机且 sshd 正常",
+            )
+    return HostUnreachable(text)
+
+
+def _lost(name: str, error: Exception | None = None) -> HostUnreachable:
+    reason = f" ({error})" if error is not None and str(error) else ""
+    return HostUnreachable(
+        says(
+            en=f"host {name}: the connection was lost during the run{reason}; verify it again when it is back",
+            zh=f"主机 {name}：检查过程中连接中断{reason}；恢复后请重新核查",
+        )
+    )

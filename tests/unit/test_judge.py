@@ -1,0 +1,385 @@
+"""The judge on this machine: what each kind of check comes to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from medsec.catalogue.controls import Control
+from medsec.errors import HostUnreachable
+from medsec.evidence.conclusion import ItemVerdict, conclude
+from medsec.evidence.findings import Finding, Verdict
+from medsec.inventory import Host, Inventory, Ledger
+from medsec.inventory.hosts import Login
+from medsec.inventory.waivers import Waiver, Waivers
+from medsec.judge import Limits, LocalTransport, SshTransport, judge
+from medsec.judge.recording import ConnectedHost
+from medsec.text import says
+
+TEXT = {"zh": "文", "en": "text"}
+MakeControl = Callable[..., Control]
+
+
+def os_family() -> str:
+    return "debian" if Path("/etc/debian_version").exists() else "redhat"
+
+
+def clinic(*names: str, family: str | None = None, kind: str = "server") -> Inventory:
+    hosts = {
+        name: {
+            "kind": kind,
+            "os_family": family or os_family(),
+            "address": "127.0.0.1",
+            "department": TEXT,
+            "owner": "张工",
+            "location": TEXT,
+            "purpose": TEXT,
+        }
+        for name in names
+    }
+    ledger = Ledger.model_validate(
+        {
+            "institution": TEXT,
+            "address_sets": {"clinic": ["10.66.0.0/16"]},
+            "time_sources": ["10.66.1.254"],
+            "hosts": hosts,
+        }
+    )
+    login = Login(address="127.0.0.1")
+    return Inventory(
+        path=Path("/nowhere"),
+        ledger=ledger,
+        hosts={name: Host(name, login, (), {}, ledger.hosts[name]) for name in names},
+    )
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> MakeControl:
+    def make(body: str, name: str = "state_holds", item: str = "NW-01", **applies_to: object) -> Control:
+        home = tmp_path / "roles/some/controls" / name
+        home.mkdir(parents=True)
+        source = f"def check(host, params):\n{dedent(body).strip()}\n".replace("\n", "\n    ")
+        header = "from medsec.errors import HostUnreachable, ProbeError\nfrom medsec.text import says\n\n"
+        home.joinpath("check.py").write_text(header + source, encoding="utf-8")
+        return Control.model_validate(
+            {
+                "id": name,
+                "item": item,
+                "title": TEXT,
+                "why": TEXT,
+                "impact": TEXT,
+                "severity": "high",
+                "applies_to": {"kinds": ["server", "db"], "families": ["debian", "redhat"], **applies_to},
+                "risk": "none",
+                "proof": "container",
+                "family": "some",
+                "home": home,
+            }
+        )
+
+    return make
+
+
+def judged(control: Control, **options: object) -> Finding:
+    inventory = clinic("here")
+    limits = options.pop("limits", Limits())
+    options.setdefault("transport", LocalTransport(limits))  # type: ignore[arg-type]
+    result = judge(inventory, list(inventory.hosts.values()), [control], limits=limits, **options)  # type: ignore[arg-type]
+    assert len(result.findings) == 1
+    return result.findings[0]
+
+
+def test_a_check_that_asked_the_host_and_raised_nothing_passes(control: MakeControl) -> None:
+    finding = judged(control("assert host.run('id -u').stdout == '0\\n'"))
+    assert finding.verdict is Verdict.PASS
+    [record] = finding.evidence
+    assert (record.command, record.rc, record.stdout) == ("id -u", 0, "0\n")
+    assert record.started.tzinfo is UTC
+
+
+def test_an_assertion_is_a_failure_in_both_languages(control: MakeControl) -> None:
+    finding = judged(control("assert host.run('false').rc == 0, says(en='it is off', zh='未启用')"))
+    assert (finding.verdict, finding.text.en, finding.text.zh) == (Verdict.FAIL, "it is off", "未启用")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("pass", "ran no command"),
+        ("host.run('true'); return True", "returned True"),
+        ("host.run('true'); return False", "returned False"),
+        ("host.check_output('no_such_tool --version')", "exit code 127"),
+        ("host.run_test('exit 3')", "exit code 3"),
+        ("host.service('nothing').is_running.no_such", "AttributeError"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(0)", "SystemExit"),
+        ("import pytest; pytest.skip('not today')", "not today"),
+        ("raise ProbeError(says(en='no sshd', zh='缺少 sshd'))", "no sshd"),
+        ("int(host.run('true').stdout)", "ValueError"),
+        ("if True\n    pass", "SyntaxError"),
+    ],
+)
+def test_whatever_else_is_raised_or_left_undone_is_an_error(control: MakeControl, body: str, told: str) -> None:
+    finding = judged(control(body))
+    assert finding.verdict is Verdict.ERROR
+    assert told in finding.text.en
+    assert finding.text.zh
+
+
+def test_a_swallowed_timeout_does_not_pass(control: MakeControl) -> None:
+    body = """
+        try:
+            host.run('sleep 30')
+        except Exception:
+            pass
+    """
+    finding = judged(control(body), limits=Limits(command=1))
+    assert finding.verdict is Verdict.ERROR
+    assert "no answer within 1 s" in finding.text.en
+    assert finding.evidence[0].rc is None
+
+
+def test_the_commands_of_one_check_share_its_time(control: MakeControl) -> None:
+    body = """
+        for _ in range(10):
+            host.run('sleep 0.5')
+    """
+    started = datetime.now(UTC)
+    finding = judged(control(body), limits=Limits(check=1))
+    assert finding.verdict is Verdict.ERROR
+    assert (datetime.now(UTC) - started).total_seconds() < 5
+
+
+def test_a_flood_of_output_is_stopped(control: MakeControl) -> None:
+    finding = judged(control("host.run('yes')"), limits=Limits(output=100_000))
+    assert finding.verdict is Verdict.ERROR
+    assert "more than 100000 bytes" in finding.text.en
+
+
+def test_evidence_is_bounded_and_its_digest_covers_all_of_it(control: MakeControl) -> None:
+    [record] = judged(control("assert len(host.run('yes | head -c 1000000').stdout) == 1000000")).evidence
+    assert record.shortened
+    assert len(record.stdout) < 200_000
+    assert (
+        record.sha256
+        == subprocess.run(
+            "yes | head -c 1000000 | sha256sum", shell=True, capture_output=True, text=True, check=True
+        ).stdout.split()[0]
+    )
+
+
+def test_bytes_that_are_no_utf8_stay_visible(control: MakeControl) -> None:
+    body = """
+        said = host.run("printf '\\\\326\\\\320'").stdout
+        assert said == "", says(en=f"met {said}", zh=f"实际为 {said}")
+    """
+    finding = judged(control(body))
+    assert finding.verdict is Verdict.FAIL
+    assert finding.text.en == r"met \xd6\xd0"
+
+
+def test_escapes_do_not_reach_the_reader(control: MakeControl) -> None:
+    body = "raise AssertionError(says(en='\\x1b[2J\\x1b]0;owned\\x07bad\\u202e', zh='\\x1b[31m坏'))"
+    finding = judged(control(body))
+    assert (finding.text.en, finding.text.zh) == (r"bad\x202e", "坏")
+
+
+def test_another_user_is_asked_through_root(control: MakeControl) -> None:
+    body = """
+        with host.sudo('nobody'):
+            assert host.check_output('id -un') == 'nobody'
+        assert host.check_output('id -un') == 'root'
+    """
+    assert judged(control(body)).verdict is Verdict.PASS
+
+
+def test_assertions_hold_under_python_o(control: MakeControl) -> None:
+    made = control("assert host.run('false').rc == 0, says(en='it is off', zh='未启用')")
+    program = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+from pathlib import Path
+from testinfra.backend.local import LocalBackend
+from medsec.catalogue.controls import Control
+from medsec.inventory import Params
+from medsec.judge.checks import evaluate
+from medsec.judge.recording import connected
+control = Control.model_construct(id='state_holds', home=Path({str(made.home)!r}))
+print(__debug__, evaluate(control, connected(LocalBackend()), Params(control, {{}})).verdict)
+"""
+    told = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["False", "fail"]
+
+
+def test_what_the_ledger_rules_out_is_listed_with_its_reason(control: MakeControl) -> None:
+    finding = judged(control("raise ValueError", kinds=["terminal"]))
+    assert finding.verdict is Verdict.NOT_APPLICABLE
+    assert "registered as server" in finding.text.en
+    finding = judged(control("raise ValueError", "other_state", runs="postgresql"))
+    assert finding.verdict is Verdict.NOT_APPLICABLE
+    assert "does not register postgresql" in finding.text.en
+
+
+def test_a_system_other_than_the_registered_one_is_an_error_that_names_both(control: MakeControl) -> None:
+    other = "redhat" if os_family() == "debian" else "debian"
+    inventory = clinic("here", family=other)
+    # The control speaks of the registered family only: what the ledger says must not make it apply, or not apply.
+    for name, families in (("state_one", [other]), ("state_two", [os_family()])):
+        made = control("host.run('true')", name, families=families)
+        result = judge(inventory, list(inventory.hosts.values()), [made], transport=LocalTransport())
+        [finding] = result.findings
+        assert finding.verdict is Verdict.ERROR
+        assert f"says os_family '{other}', the host says '{os_family()}'" in finding.text.en
+        assert result.exit_code == 3
+
+
+class _SomeUnreachable:
+    """Leads to this machine, except for hosts whose names begin with `dead` or `odd`."""
+
+    def connect(self, host: Host) -> ConnectedHost:
+        if host.name.startswith("dead"):
+            raise HostUnreachable(says(en=f"host {host.name}: no answer", zh=f"主机 {host.name}：无应答"))
+        if host.name.startswith("odd"):
+            raise KeyError("a defect in the transport")
+        return LocalTransport().connect(host)
+
+
+def test_one_host_never_touches_another(control: MakeControl) -> None:
+    controls = [control("host.run('true')"), control("host.run('true')", "other_state", kinds=["db"])]
+    inventory = clinic("one", "dead-1", "two", "odd-1", "dead-2", "three")
+    seen: list[Finding] = []
+    result = judge(
+        inventory,
+        list(inventory.hosts.values()),
+        controls,
+        transport=_SomeUnreachable(),
+        forks=3,
+        on_finding=seen.append,
+    )
+    assert [(f.host, f.verdict) for f in result.findings if f.control == "state_holds"] == [
+        ("one", Verdict.PASS),
+        ("dead-1", Verdict.UNREACHABLE),
+        ("two", Verdict.PASS),
+        ("odd-1", Verdict.ERROR),
+        ("dead-2", Verdict.UNREACHABLE),
+        ("three", Verdict.PASS),
+    ]
+    assert {f.verdict for f in result.findings if f.control == "other_state"} == {Verdict.NOT_APPLICABLE}
+    assert sorted(map(id, seen)) == sorted(map(id, result.findings))
+    assert result.exit_code == 3
+    assert result.identities["one"] is not None
+    assert result.identities["dead-1"] is None
+
+
+def test_a_connection_lost_midway_leaves_the_rest_unreachable(control: MakeControl) -> None:
+    lost = "host.run('true'); raise HostUnreachable(says(en='lost', zh='中断'))"
+    controls = [
+        control("host.run('true')", "state_a"),
+        control(lost, "state_b"),
+        control("host.run('true')", "state_c"),
+    ]
+    inventory = clinic("one")
+    result = judge(inventory, list(inventory.hosts.values()), controls, transport=LocalTransport())
+    assert [f.verdict for f in result.findings] == [Verdict.PASS, Verdict.UNREACHABLE, Verdict.UNREACHABLE]
+
+
+def test_nothing_applicable_is_incomplete_and_never_clean(control: MakeControl) -> None:
+    inventory = clinic("one")
+    hosts = list(inventory.hosts.values())
+    nothing = judge(inventory, hosts, [control("host.run('true')", kinds=["db"])], transport=LocalTransport())
+    assert nothing.exit_code == 3
+    assert judge(inventory, hosts, [], transport=LocalTransport()).exit_code == 3
+
+
+def waiver(expires: date) -> Waivers:
+    one = Waiver(
+        control="state_holds",
+        hosts=["here"],
+        reason="r",
+        owner="o",
+        approver="a",
+        compensation=["c"],
+        expires=expires,
+    )
+    return Waivers([(one, frozenset({"here"}))])
+
+
+def test_a_waived_control_is_still_evaluated(control: MakeControl) -> None:
+    day = date(2025, 11, 22)
+    made = control("host.run('true')\nassert False, says(en='it is off', zh='未启用')")
+    finding = judged(made, waivers=waiver(day), today=day)
+    assert finding.verdict is Verdict.WAIVED
+    assert "would fail: it is off" in finding.text.en
+    expired = judged(made, waivers=waiver(date(2025, 11, 21)), today=day)
+    assert expired.verdict is Verdict.FAIL
+    assert "expired on 2025-11-21" in expired.text.en
+    assert expired.waiver is not None and expired.waiver.state == "expired"
+
+
+def test_a_waiver_hides_no_error(control: MakeControl) -> None:
+    day = date(2025, 11, 22)
+    assert judged(control("1 / 0"), waivers=waiver(day), today=day).verdict is Verdict.ERROR
+    unneeded = judged(control("host.run('true')", "state_holds_too"), today=day)
+    assert unneeded.waiver is None
+
+
+def finding(verdict: Verdict, item: str = "NW-01", host: str = "h") -> Finding:
+    return Finding(host, "c", item, verdict, says(en="e", zh="z"), datetime.now(UTC), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted"),
+    [
+        ("pass pass", ItemVerdict.CONFORMS),
+        ("pass fail", ItemVerdict.PARTLY),
+        ("fail fail", ItemVerdict.VIOLATES),
+        ("fail error", ItemVerdict.VIOLATES),
+        ("pass error", ItemVerdict.UNDETERMINED),
+        ("waived unreachable", ItemVerdict.UNDETERMINED),
+        ("pass waived", ItemVerdict.PARTLY),
+        ("waived", ItemVerdict.PARTLY),
+        ("not_applicable", ItemVerdict.NOT_APPLICABLE),
+        ("not_applicable pass", ItemVerdict.CONFORMS),
+    ],
+)
+def test_the_verdict_of_an_item(seen: str, wanted: ItemVerdict) -> None:
+    findings = [finding(Verdict(word)) for word in seen.split()]
+    assert conclude(findings, planned=len(findings)).items["NW-01"] is wanted
+
+
+@pytest.mark.parametrize(
+    ("seen", "planned", "code"),
+    [
+        ("pass not_applicable", 2, 0),
+        ("pass waived", 2, 0),
+        ("pass fail", 2, 1),
+        ("fail error", 2, 3),
+        ("pass unreachable", 2, 3),
+        ("not_applicable", 1, 3),
+        ("", 0, 3),
+        ("pass", 2, 3),
+    ],
+)
+def test_the_exit_code(seen: str, planned: int, code: int) -> None:
+    assert conclude([finding(Verdict(word)) for word in seen.split()], planned=planned).exit_code == code
+
+
+def test_a_host_that_is_not_there_gets_one_clear_line(control: MakeControl, tmp_path: Path) -> None:
+    known_hosts = tmp_path / "known_hosts"
+    inventory = clinic("here")
+    host = inventory.hosts["here"]
+    for known, told in ((None, "is missing, so the host's key cannot be checked"), ("", "cannot be reached")):
+        if known is not None:
+            known_hosts.write_text(known)
+        lost = Host("here", Login("127.0.0.1", port=1, known_hosts=known_hosts), (), {}, host.ledger)
+        result = judge(
+            inventory, [lost], [control("host.run('true')", f"state_{told[:2].strip()}")], transport=SshTransport()
+        )
+        assert result.findings[0].verdict is Verdict.UNREACHABLE
+        assert told in result.findings[0].text.en

@@ -13,7 +13,7 @@ from medsec.errors import ProbeError
 from medsec.text import says
 
 DEFAULT_CONFIG = "/etc/ssh/sshd_config"
-_SEPARATOR = "--8<-- medsec --8<--"
+_SEPARATOR = "==== medsec ===="
 
 # One listening socket a line: process id, executable, arguments. The daemon shows its own command line in its title
 # ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups"). A socket-activated sshd has no process of its own:

@@ -1,0 +1,112 @@
+"""What a remedy changed on a host, read from the host's overlay, against what its control says it touches."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from medsec.catalogue.controls import Touches
+
+# What a running host writes by itself, whatever anybody configures: logs, caches, the package manager's own books,
+# the service manager's state, and the engine's working folders in the operator's home.
+NOISE = (
+    "/var/log/**",
+    "/var/cache/**",
+    "/var/lib/apt/**",
+    "/var/lib/dpkg/**",
+    "/var/lib/systemd/**",
+    "/var/lib/private/**",
+    "/var/lib/pam/seen",
+    "/var/lib/ucf/**",
+    "/var/lib/logrotate/status",
+    "/var/lib/sudo/**",
+    "/var/lib/chrony/**",
+    "/var/spool/cron/atjobs/**",
+    "/var/tmp/**",
+    "/tmp/**",
+    "/run/**",
+    "/etc/ld.so.cache",
+    "/etc/.pwd.lock",
+    "/home/admin/.ansible/**",
+    "/root/.ansible/**",
+)
+
+Listing = dict[str, str]
+
+
+def listing(upper: Path) -> Listing:
+    """Return every path below the overlay's upper folder with a mark of its type, mode, owner and content.
+
+    A path deleted from the base image is there as an overlay whiteout (a character device 0/0).
+    """
+    found: Listing = {}
+    for folder, folders, files in os.walk(upper):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            found["/" + str(path.relative_to(upper))] = _mark(path)
+    return found
+
+
+def _mark(path: Path) -> str:
+    state = path.lstat()
+    owner = f"{stat.filemode(state.st_mode)} {state.st_uid}:{state.st_gid}"
+    if stat.S_ISLNK(state.st_mode):
+        return f"{owner} -> {path.readlink()}"
+    if stat.S_ISREG(state.st_mode):
+        return f"{owner} {hashlib.sha256(path.read_bytes()).hexdigest()}{_attributes(path)}"
+    if stat.S_ISCHR(state.st_mode) and state.st_rdev == 0:
+        return "absent"
+    return f"{owner}{_attributes(path)}"
+
+
+def _attributes(path: Path) -> str:
+    """Return the extended attributes that are the host's own (ACLs, capabilities), not the overlay's."""
+    names = [name for name in os.listxattr(path) if not name.startswith("trusted.overlay")]
+    return "".join(f" {name}={os.getxattr(path, name).hex()}" for name in sorted(names))
+
+
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return the paths that are new, gone or different, noise and merely copied-up folders left out."""
+    different = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    for path in list(different):
+        # A folder appears in the upper layer as soon as something below it is written.
+        if (
+            path not in before
+            and after[path].startswith("d")
+            and any(other.startswith(path + "/") for other in after)
+        ):
+            different.discard(path)
+    quiet = [pattern_to_regex(pattern) for pattern in NOISE]
+    return sorted(path for path in different if not any(regex.fullmatch(path) for regex in quiet))
+
+
+def untold(paths: Iterable[str], touches: Touches, packaged: frozenset[str] = frozenset()) -> list[str]:
+    """Return the changed paths that `touches` does not cover; `packaged` are files of packages it names."""
+    allowed = [pattern_to_regex(pattern) for pattern in _allowed(touches)]
+    return [path for path in paths if path not in packaged and not any(regex.fullmatch(path) for regex in allowed)]
+
+
+def _allowed(touches: Touches) -> Iterator[str]:
+    yield from touches.files
+    for unit in touches.units:
+        yield f"/etc/systemd/system/{unit}"
+        yield f"/etc/systemd/system/**/{unit}"
+        yield f"/etc/systemd/system/{unit}.d/**"
+        # enabling a unit with a SysV twin sets its rc links
+        yield f"/etc/rc?.d/???{unit.removesuffix('.service')}"
+    for account in touches.accounts:
+        yield f"/home/{account}/**"
+    if touches.accounts:
+        yield from ("/etc/passwd", "/etc/passwd-", "/etc/shadow", "/etc/shadow-", "/etc/group", "/etc/group-")
+        yield from ("/etc/gshadow", "/etc/gshadow-", "/etc/subuid", "/etc/subuid-", "/etc/subgid", "/etc/subgid-")
+
+
+def pattern_to_regex(pattern: str) -> re.Pattern[str]:
+    """Return the regular expression of a path pattern: `*` and `?` within one segment, `**` any depth."""
+    translated = re.escape(pattern)
+    translated = translated.replace(r"/\*\*/", "/(?:.*/)?").replace(r"/\*\*", "(?:/.*)?")
+    return re.compile(translated.replace(r"\*", "[^/]*").replace(r"\?", "[^/]"))

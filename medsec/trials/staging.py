@@ -1,0 +1,90 @@
+"""The host of a case: its kind, its image layer, and an inventory of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medsec.inventory import Inventory, load_inventory
+from medsec.lab import Lab, LabHost
+from medsec.trials.cases import Case
+
+# The image layer that makes a host what a control's `runs` asks for.
+LAYERS: Mapping[str, str] = {"postgresql": "db", "mariadb": "db"}
+
+
+def kind_of(case: Case) -> str:
+    """Return the kind of host that the case is tried on."""
+    return case.scenario.kind or case.control.applies_to.kinds[0]
+
+
+def layer_of(case: Case) -> str | None:
+    """Return the image layer of the case's host, or None for the plain base."""
+    runs = case.control.applies_to.runs
+    return LAYERS[runs] if runs else None
+
+
+def write_inventory(folder: Path, lab: Lab, hosts: Mapping[str, tuple[Case, LabHost]]) -> Inventory:
+    """Write and load an inventory with one host for each case, as a site would write its own."""
+    (folder / "group_vars/all").mkdir(parents=True, exist_ok=True)
+    (folder / "host_vars").mkdir(exist_ok=True)
+    _write(
+        folder / "hosts.yml", {"all": {"hosts": {name: _login(lab, host) for name, (_, host) in hosts.items()}}}
+    )
+    _write(folder / "group_vars/all/ledger.yml", {"ledger": _ledger(hosts)})
+    for name, (case, _) in hosts.items():
+        values = {case.control.variable(key): value for key, value in case.scenario.parameters.items()}
+        _write(folder / "host_vars" / f"{name}.yml", values)
+    return load_inventory(folder)
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(yaml.safe_dump(value, allow_unicode=True, sort_keys=False), encoding="utf-8")
+
+
+def _login(lab: Lab, host: LabHost) -> dict[str, Any]:
+    options = f"-o UserKnownHostsFile={lab.known_hosts_path} -o StrictHostKeyChecking=yes"
+    return {
+        "ansible_host": host.address,
+        "ansible_user": host.user,
+        "ansible_become": True,
+        "ansible_ssh_private_key_file": str(lab.identity_path),
+        "ansible_ssh_common_args": options,
+    }
+
+
+def _ledger(hosts: Mapping[str, tuple[Case, LabHost]]) -> dict[str, Any]:
+    # The machine that runs the lab is number 1 in each zone: the operator's console.
+    zone = next(iter(hosts.values()))[1].address.rpartition(".")[0]
+    console = f"{zone}.1"
+    return {
+        "institution": {"zh": "试验环境", "en": "Trial"},
+        "address_sets": {"management": [f"{console}/32"], "clinic": [f"{zone}.0/24"]},
+        "time_sources": [console],
+        "hosts": {name: _entry(case, host) for name, (case, host) in hosts.items()},
+    }
+
+
+def _entry(case: Case, host: LabHost) -> dict[str, Any]:
+    runs = case.control.applies_to.runs
+    both = {"zh": "试验", "en": "trial"}
+    listens = [{"port": 22, "process": "sshd", "sources": ["management"], "purpose": both}]
+    if runs:
+        listens += [
+            {"port": 5432, "process": "postgres", "sources": ["local"], "purpose": both},
+            {"port": 3306, "process": "mariadbd", "sources": ["local"], "purpose": both},
+        ]
+    return {
+        "kind": kind_of(case),
+        "os_family": "debian",
+        "address": host.address,
+        "department": both,
+        "owner": "trial",
+        "location": both,
+        "purpose": both,
+        "runs": ["postgresql", "mariadb"] if runs else [],
+        "listens": listens,
+    }

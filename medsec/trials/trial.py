@@ -1,0 +1,202 @@
+"""Running trials: a batch of cases, each on a fresh host of its own, judged and remedied together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from medsec.catalogue.controls import Controls
+from medsec.engines.base import EngineResult, Work, engine
+from medsec.errors import MedsecError
+from medsec.evidence.findings import Finding, Verdict
+from medsec.inventory import Inventory
+from medsec.judge.judge import judge
+from medsec.lab import Lab, LabHost
+from medsec.text import Text, says
+from medsec.trials import overlay, staging
+from medsec.trials.cases import Case, Leg, Outcome
+
+OnLeg = Callable[[Case, Leg], None]
+
+
+def run(lab: Lab, controls: Controls, cases: Sequence[Case], on_leg: OnLeg | None = None) -> list[Outcome]:
+    """Try `cases` on fresh hosts of `lab`, all at the same time, and return their outcomes in the same order.
+
+    A case whose leg fails goes no further; the others do. The hosts are gone when this returns. Raises LabError when
+    the lab itself does not work.
+    """
+    with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="medsec-trial-") as folder:
+        batch = _Batch(lab, controls, Path(folder), on_leg or (lambda case, leg: None))
+        stack.callback(batch.remove_hosts)
+        batch.boot(cases)
+        batch.stage()
+        batch.load_inventory()
+        batch.expect_staged_verdict()
+        batch.remedy()
+        batch.expect_pass()
+        batch.expect_no_change()
+        batch.expect_no_change(by_the_other=True)
+        batch.compare_overlay()
+        return [batch.outcomes[case] for case in cases]
+
+
+class _Batch:
+    """The cases of one run with their hosts; each method is a leg for all cases that are still in the running."""
+
+    def __init__(self, lab: Lab, controls: Controls, folder: Path, on_leg: OnLeg) -> None:
+        self.lab = lab
+        self.controls = controls
+        self.folder = folder
+        self.on_leg = on_leg
+        self.hosts: dict[Case, LabHost] = {}
+        self.outcomes: dict[Case, Outcome] = {}
+        self.inventory: Inventory | None = None
+        self.before: dict[Case, overlay.Listing] = {}
+        self.packages: dict[Case, set[str]] = {}
+
+    @property
+    def running(self) -> list[Case]:
+        return [case for case, outcome in self.outcomes.items() if not outcome.failed]
+
+    def _say(self, case: Case, name: Text, passed: bool, detail: str = "") -> None:
+        leg = Leg(name, passed, detail)
+        self.outcomes[case].legs.append(leg)
+        self.on_leg(case, leg)
+
+    def boot(self, cases: Sequence[Case]) -> None:
+        self.outcomes = {case: Outcome(case) for case in cases}
+
+        def start(case: Case) -> LabHost:
+            return self.lab.add_host(
+                f"t-{cases.index(case) + 1}",
+                kind=staging.kind_of(case),
+                zone="srv",
+                layer=staging.layer_of(case),
+            )
+
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            self.hosts = dict(zip(cases, pool.map(start, cases), strict=True))
+
+    def remove_hosts(self) -> None:
+        for host in self.hosts.values():
+            self.lab.remove_host(host.name)
+
+    def stage(self) -> None:
+        """Put each host into its scenario's state."""
+
+        def prepare(case: Case) -> tuple[int, str]:
+            script = case.scenario.path.read_text(encoding="utf-8")
+            done = self.hosts[case].run_as_root(script, timeout=300)
+            return done.returncode, (done.stderr or done.stdout)[-2000:]
+
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            for case, (code, said) in zip(self.running, list(pool.map(prepare, self.running)), strict=True):
+                self._say(case, says(en="staged", zh="布置场景"), code == 0, said if code else "")
+
+    def load_inventory(self) -> None:
+        hosts = {self.hosts[case].name: (case, self.hosts[case]) for case in self.running}
+        if hosts:
+            self.inventory = staging.write_inventory(self.folder, self.lab, hosts)
+
+    def _judge(self, cases: Iterable[Case]) -> dict[Case, Finding]:
+        by_host = {self.hosts[case].name: case for case in cases}
+        if not by_host or self.inventory is None:
+            return {}
+        findings: dict[Case, Finding] = {}
+        for control_id in sorted({case.control.id for case in by_host.values()}):
+            names = [name for name, case in by_host.items() if case.control.id == control_id]
+            hosts = [self.inventory.hosts[name] for name in names]
+            result = judge(self.inventory, hosts, [self.controls[control_id]])
+            findings |= {by_host[finding.host]: finding for finding in result.findings}
+        return findings
+
+    def expect_staged_verdict(self) -> None:
+        for case, finding in self._judge(self.running).items():
+            if case.scenario.violates:
+                expected = case.scenario.expect or ""
+                right = finding.verdict is Verdict.FAIL and expected in finding.text.en
+                name = says(en="the check fails for the stated reason", zh="检查按预期原因判为不符合")
+                self._say(
+                    case, name, right, "" if right else f"{finding.verdict}: {finding.text} (expected: {expected})"
+                )
+            else:
+                right = finding.verdict is Verdict.PASS
+                name = says(
+                    en="the check passes a state reached another way", zh="检查认可以其他方式达到的合规状态"
+                )
+                self._say(case, name, right, "" if right else f"{finding.verdict}: {finding.text}")
+        for case in self.running:
+            self.before[case] = overlay.listing(self.hosts[case].upper)
+            self.packages[case] = self._installed(case)
+
+    def _apply(self, cases: Iterable[Case], by_the_other: bool) -> dict[Case, EngineResult]:
+        results: dict[Case, EngineResult] = {}
+        by_engine: dict[str, list[Case]] = {}
+        for case in cases:
+            if case.control.enforce:
+                by_engine.setdefault(case.other_engine if by_the_other else case.engine, []).append(case)
+        for name, group in by_engine.items():
+            if self.inventory is None:
+                continue
+            todo = {self.hosts[case].name: [case.control.id] for case in group}
+            work = Work(self.inventory, self.controls, todo, "apply")
+            try:
+                result = engine(name).run(work, lambda event: None)
+            except MedsecError as error:
+                for case in group:
+                    self._say(case, says(en=f"{name} runs", zh=f"{name} 运行"), False, str(error))
+                continue
+            results |= dict.fromkeys(group, result)
+        return results
+
+    def remedy(self) -> None:
+        for case, result in self._apply([case for case in self.running if case.scenario.violates], False).items():
+            outcome = result.outcomes[self.hosts[case].name, case.control.id]
+            right = outcome.finished and outcome.failed is None and outcome.changed > 0
+            detail = outcome.failed or f"changed {outcome.changed}, finished {outcome.finished}"
+            self._say(
+                case, says(en=f"{case.engine} remedies", zh=f"{case.engine} 整改"), right, "" if right else detail
+            )
+
+    def expect_pass(self) -> None:
+        enforced = [case for case in self.running if case.scenario.violates and case.control.enforce]
+        for case, finding in self._judge(enforced).items():
+            right = finding.verdict is Verdict.PASS
+            name = says(en="the check passes", zh="检查判为符合")
+            self._say(case, name, right, "" if right else f"{finding.verdict}: {finding.text}")
+
+    def expect_no_change(self, by_the_other: bool = False) -> None:
+        for case, result in self._apply(self.running, by_the_other).items():
+            outcome = result.outcomes[self.hosts[case].name, case.control.id]
+            tool = case.other_engine if by_the_other else case.engine
+            right = outcome.finished and outcome.failed is None and outcome.changed == 0
+            detail = outcome.failed or f"changed {outcome.changed}, finished {outcome.finished}"
+            name = says(en=f"{tool} finds nothing left to do", zh=f"{tool} 再次执行无变更")
+            self._say(case, name, right, "" if right else detail)
+
+    def compare_overlay(self) -> None:
+        """Prove from the overlay that nothing outside `touches` was changed; a compliant host must not change at all."""
+        for case in self.running:
+            touches = case.control.touches
+            after = overlay.listing(self.hosts[case].upper)
+            paths = overlay.changed(self.before[case], after)
+            added = self._installed(case) - self.packages[case]
+            stray = overlay.untold(paths, touches, frozenset(self._files_of(case, added)))
+            if not case.scenario.violates:
+                stray = paths
+            name = says(en="nothing changed outside `touches`", zh="未改动 touches 之外的内容")
+            self._say(case, name, not stray, ", ".join(stray[:20]))
+
+    def _installed(self, case: Case) -> set[str]:
+        done = self.hosts[case].ssh(
+            "dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' | grep '^ii' | cut -d' ' -f2-"
+        )
+        return {line.strip() for line in done.stdout.splitlines()}
+
+    def _files_of(self, case: Case, packages: set[str]) -> list[str]:
+        if not packages:
+            return []
+        return self.hosts[case].ssh(f"dpkg -L {' '.join(sorted(packages))}").stdout.splitlines()

@@ -220,7 +220,7 @@ def load_controls(roles: Path) -> Controls:
     """
     controls: dict[str, Control] = {}
     for path in sorted(roles.glob("*/controls/*/control.yml")):
-        control = _load(path)
+        control = load_control(path)
         if control.id in controls:
             other = controls[control.id].home / "control.yml"
             raise UsageError(
@@ -240,7 +240,8 @@ def load_controls(roles: Path) -> Controls:
     return Controls(controls)
 
 
-def _load(path: Path) -> Control:
+def load_control(path: Path) -> Control:
+    """Return the control that the file `path` (its control.yml) describes; raises UsageError when it is incomplete."""
     home = path.parent
     value = read_yaml(path)
     if not isinstance(value, dict):

@@ -123,9 +123,9 @@ def stream(
     transport = transport or SshTransport(limits)
     waivers, today = waivers or Waivers.none(), today or date.today()
     todo: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+    params = parameters(inventory, hosts, controls)
     for host in hosts:
-        params = {c.id: effective(c, host, inventory.ledger) for c in controls if _applies(c, host)}
-        todo.put(_Work(host, controls, params, waivers, today))
+        todo.put(_Work(host, controls, params[host.name], waivers, today))
     # Bounded, so that a slow reader (a disk) slows the workers down instead of filling memory.
     results: queue.Queue[Finding | HostDone] = queue.Queue(maxsize=200)
     stop = threading.Event()
@@ -140,6 +140,19 @@ def stream(
             yield event
     finally:
         stop.set()
+
+
+def parameters(
+    inventory: Inventory, hosts: Iterable[Host], controls: Sequence[Control]
+) -> dict[str, dict[str, Params]]:
+    """Return the parameters in force, by host and by each control that applies to it.
+
+    Raises UsageError when a value is wrong.
+    """
+    return {
+        host.name: {c.id: effective(c, host, inventory.ledger) for c in controls if _applies(c, host)}
+        for host in hosts
+    }
 
 
 def _worker(

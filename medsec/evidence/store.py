@@ -1,0 +1,109 @@
+"""Writing a run's folder: as findings come, so that what was seen outlives whatever stops the run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from medsec.evidence.encoding import finding_json, record_json
+from medsec.evidence.findings import Finding
+from medsec.evidence.run import IdentityFacts, RunHeader
+
+HEADER, FINDINGS, HOSTS, EVIDENCE = "run.json", "findings.jsonl", "hosts.jsonl", "evidence"
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """Return an id that sorts by time, as `20251122T021500Z-3f9a1c`."""
+    return f"{(now or datetime.now(UTC)).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(3)}"
+
+
+class RunStore:
+    """The folder of one run, readable by its owner alone.
+
+    run.json (the header), findings.jsonl (one finding a line), hosts.jsonl (one line when a host is done), and
+    evidence/<host>/<control>.json. A finding's line names its evidence and the SHA-256 of that file.
+    """
+
+    def __init__(self, site: Path, header: RunHeader) -> None:
+        """Make `site/runs/<id>` and write the header. Raises FileExistsError when the run is there already."""
+        runs = site / "runs"
+        runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = runs / header.id
+        self.path.mkdir(mode=0o700)
+        self._header = header
+        self._write(HEADER, header.model_dump_json(by_alias=True, indent=1))
+        self._findings = self._append_to(FINDINGS)
+        self._hosts = self._append_to(HOSTS)
+
+    def add(self, finding: Finding, parameters: dict[str, Any] | None = None) -> None:
+        """Store `finding` and its evidence; `parameters` are those in force for the control on the host."""
+        line = finding_json(finding) | {"commands": len(finding.evidence), "evidence": None, "sha256": None}
+        if finding.evidence:
+            name = f"{EVIDENCE}/{_file_name(finding.host)}/{finding.control}.json"
+            data = _json(
+                {
+                    "host": finding.host,
+                    "control": finding.control,
+                    "parameters": parameters or {},
+                    "commands": [record_json(record) for record in finding.evidence],
+                }
+            )
+            self._write(name, data)
+            line |= {"evidence": name, "sha256": hashlib.sha256(data.encode()).hexdigest()}
+        self._findings.write(_json(line) + "\n")
+
+    def host_done(self, host: str, identity: IdentityFacts | None) -> None:
+        """Store who the host was, and put all that is known of it on the disk."""
+        value = None if identity is None else identity.model_dump(mode="json")
+        self._hosts.write(
+            _json({"host": host, "identity": value, "finished": datetime.now(UTC).isoformat()}) + "\n"
+        )
+        for stream in (self._findings, self._hosts):
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def finish(self) -> None:
+        """Write into the header that the run reached its end."""
+        self.close()
+        self._header = self._header.model_copy(update={"finished": datetime.now(UTC)})
+        self._write(HEADER, self._header.model_dump_json(by_alias=True, indent=1))
+
+    def close(self) -> None:
+        """Put everything on the disk; a run that is closed and not finished was cut short."""
+        for stream in (self._findings, self._hosts):
+            if not stream.closed:
+                stream.flush()
+                os.fsync(stream.fileno())
+                stream.close()
+
+    def _append_to(self, name: str) -> IO[str]:
+        flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
+        return os.fdopen(os.open(self.path / name, flags, 0o600), "a", encoding="utf-8")
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a whole file or none of it."""
+        path = self.path / name
+        for folder in reversed(path.relative_to(self.path).parents[:-1]):
+            (self.path / folder).mkdir(mode=0o700, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.new")
+        with os.fdopen(
+            os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8"
+        ) as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+
+
+def _file_name(host: str) -> str:
+    return quote(host, safe="").replace(".", "%2E") if host.startswith(".") else quote(host, safe="")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

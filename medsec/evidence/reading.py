@@ -92,7 +92,7 @@ def load_run(path: Path) -> Run:
     Raises RunDamaged when it is not a run's folder, or when a finding speaks of what the run did not set out to judge.
     """
     header = _header(path / HEADER)
-    stored = [_stored(value) for value in _lines(path / FINDINGS)]
+    stored = [_stored(path / FINDINGS, value) for value in _lines(path / FINDINGS)]
     hosts, controls = {host.name for host in header.hosts}, {control.id for control in header.controls}
     seen: set[tuple[str, str]] = set()
     for entry in stored:
@@ -139,8 +139,11 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             raise _damaged(path, f"line {number}: {error}") from error
 
 
-def _stored(value: dict[str, Any]) -> Stored:
-    return Stored(finding_from(value), value["commands"], value["evidence"], value["sha256"])
+def _stored(path: Path, value: dict[str, Any]) -> Stored:
+    try:
+        return Stored(finding_from(value), value["commands"], value["evidence"], value["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
 
 
 def _damaged(path: Path, reason: str) -> RunDamaged:

@@ -16,9 +16,11 @@ _SECRETS = (
         re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----)", re.DOTALL),
         rf"\1{_MARK}\2",
     ),
+    # Written-out passwords; `passwd:` is left alone, since nsswitch.conf says it.
     (
         re.compile(
-            r"((?:password|passwd|passphrase|secret|token)[\"']?\s*[:=]\s*)(\"[^\"\n]+\"|'[^'\n]+'|[^\s\"',;]{4,})",
+            r"((?:(?:password|passphrase|secret)[\"']?[ \t]*[:=]|passwd[\"']?[ \t]*=)[ \t]*)"
+            r"(\"[^\"\n]+\"|'[^'\n]+'|[^\s\"',;]{4,})",
             re.IGNORECASE,
         ),
         rf"\1{_MARK}",

@@ -162,7 +162,7 @@ def test_a_line_that_no_run_wrote_is_refused(store: RunStore, line: str) -> None
     store.finish()
     with (store.path / "findings.jsonl").open("a", encoding="utf-8") as stream:
         stream.write(line + "\n")
-    with pytest.raises(RunDamaged, match="findings.jsonl"):
+    with pytest.raises(RunDamaged, match=r"findings\.jsonl"):
         load_run(store.path)
 
 
@@ -190,6 +190,8 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
         ("*" + "0AF" * 13 + "1", "*[redacted]"),
         ("password=hunter22", "password=[redacted]"),
         ("PasswordAuthentication yes", "PasswordAuthentication yes"),
+        ("passwd:         files systemd", "passwd:         files systemd"),
+        ("New password:\nBAD PASSWORD", "New password:\nBAD PASSWORD"),
         (
             "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----",
             "-----BEGIN OPENSSH PRIVATE KEY-----[redacted]-----END OPENSSH PRIVATE KEY-----",

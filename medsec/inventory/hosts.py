@@ -45,6 +45,8 @@ class Inventory:
     path: Path
     hosts: dict[str, Host]
     ledger: Ledger
+    # False where there is no ledger and this one was made up (`medsec.inventory.local`).
+    registered: bool = True
 
     def limit(self, patterns: Iterable[str] = ()) -> list[Host]:
         """Return the hosts that `patterns` name (host names, group names or globs, `!name` to leave out).

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from dataclasses import dataclass
 
 from medsec.errors import ProbeError
 from medsec.evidence.plain import plain
 from medsec.inventory.hosts import Host, Login
+from medsec.inventory.systems import KNOWN, os_family, os_release
 from medsec.judge.recording import ConnectedHost
 from medsec.text import Text, says
 
@@ -16,13 +16,6 @@ _ASK = (
     'echo "uid=$(id -u)"; echo "hostname=$(uname -n)"; echo "kernel=$(uname -r)"; echo "now=$(date +%s)"; '
     'echo "machine=$(cat /etc/machine-id 2>/dev/null)"; echo "--"; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release'
 )
-_FAMILIES = {
-    "debian": "debian",
-    "ubuntu": "debian",
-    "rhel": "redhat",
-    "fedora": "redhat",
-    "centos": "redhat",
-}
 
 
 @dataclass(frozen=True)
@@ -53,8 +46,8 @@ def identify(host: Host, connection: ConnectedHost) -> Identity:
     told = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
     if told.get("uid") != "0":
         raise ProbeError(_no_privilege(host.name, host.login, told.get("uid"), result.stderr or result.stdout))
-    release = _os_release(tail)
-    family = _family(release)
+    release = {name: plain(value) for name, value in os_release(tail).items()}
+    family = os_family(release)
     if family is None:
         raise ProbeError(_unknown_system(host.name, release))
     if family != host.ledger.os_family:
@@ -71,25 +64,6 @@ def identify(host: Host, connection: ConnectedHost) -> Identity:
     )
 
 
-def _os_release(text: str) -> dict[str, str]:
-    release: dict[str, str] = {}
-    for line in text.splitlines():
-        name, separator, value = line.strip().partition("=")
-        if separator and not name.startswith("#"):
-            try:
-                release[name] = plain(" ".join(shlex.split(value)))
-            except ValueError:
-                continue  # an unbalanced quote in one line says nothing about the others
-    return release
-
-
-def _family(release: dict[str, str]) -> str | None:
-    for name in (release.get("ID", ""), *release.get("ID_LIKE", "").split()):
-        if name in _FAMILIES:
-            return _FAMILIES[name]
-    return None
-
-
 def _no_privilege(name: str, login: Login, uid: str | None, said: str) -> Text:
     lines = plain(said).strip().splitlines()
     last = lines[-1][:200] if lines else f"uid {uid or '?'}"
@@ -103,7 +77,7 @@ def _no_privilege(name: str, login: Login, uid: str | None, said: str) -> Text:
 
 def _unknown_system(name: str, release: dict[str, str]) -> Text:
     met = release.get("ID") or "nothing"
-    known = ", ".join(_FAMILIES)
+    known = ", ".join(KNOWN)
     return says(
         en=f"host {name}: /etc/os-release names {met!r} as ID; known are {known} and their likes (ID_LIKE)",
         zh=f"主机 {name}：/etc/os-release 中 ID 为 {met!r}；目前可识别 {known} 及其衍生版（ID_LIKE）",

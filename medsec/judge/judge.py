@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from medsec.catalogue.controls import Control
-from medsec.catalogue.selection import applies
 from medsec.errors import HostUnreachable, MedsecError
 from medsec.evidence.conclusion import Conclusion, conclude
 from medsec.evidence.findings import CommandRecord, Finding, Verdict
 from medsec.evidence.plain import plain, plain_text
 from medsec.inventory.effective import Params, effective
 from medsec.inventory.hosts import Host, Inventory
+from medsec.inventory.local import needs_ledger
 from medsec.inventory.waivers import Waivers
+from medsec.judge.applicability import applies_to, of_another_kind, why_not_applicable
 from medsec.judge.checks import Outcome, evaluate
 from medsec.judge.identity import Identity, identify
 from medsec.judge.recording import ConnectedHost
@@ -63,6 +64,7 @@ class _Work:
     params: dict[str, Params]
     waivers: Waivers
     today: date
+    registered: bool
 
 
 def judge(
@@ -125,7 +127,7 @@ def stream(
     todo: queue.SimpleQueue[_Work] = queue.SimpleQueue()
     params = parameters(inventory, hosts, controls)
     for host in hosts:
-        todo.put(_Work(host, controls, params[host.name], waivers, today))
+        todo.put(_Work(host, controls, params[host.name], waivers, today, inventory.registered))
     # Bounded, so that a slow reader (a disk) slows the workers down instead of filling memory.
     results: queue.Queue[Finding | HostDone] = queue.Queue(maxsize=200)
     stop = threading.Event()
@@ -150,7 +152,7 @@ def parameters(
     Raises UsageError when a value is wrong.
     """
     return {
-        host.name: {c.id: effective(c, host, inventory.ledger) for c in controls if _applies(c, host)}
+        host.name: {c.id: effective(c, host, inventory.ledger) for c in controls if applies_to(c, host)}
         for host in hosts
     }
 
@@ -208,15 +210,27 @@ def _cannot_begin(host: Host, error: BaseException) -> Outcome:
     )
 
 
+def _by_ledger(work: _Work, control: Control, down: Outcome | None) -> Outcome | None:
+    """Return what the ledger, or the lack of one, decides without asking the host; None where the host decides."""
+    if not work.registered and work.host.ledger.kind in control.applies_to.kinds:
+        gap = needs_ledger(control, work.host)
+        if gap is not None:
+            return Outcome(Verdict.ERROR, gap)
+    reason = why_not_applicable(control, work.host)
+    if reason is not None and (down is None or of_another_kind(control, work.host)):
+        return Outcome(Verdict.NOT_APPLICABLE, reason)
+    return None
+
+
 def _judge_control(
     work: _Work, control: Control, connection: ConnectedHost | None, down: Outcome | None, limits: Limits
 ) -> tuple[Finding, Outcome | None]:
     """Return the finding, and what stands in the way of the host's further controls, if anything does."""
     started, clock = datetime.now(UTC), time.monotonic()
     evidence: list[CommandRecord] = []
-    reason = why_not_applicable(control, work.host)
-    if reason is not None and (down is None or _of_no_family(control, work.host)):
-        outcome = Outcome(Verdict.NOT_APPLICABLE, reason)
+    settled = _by_ledger(work, control, down)
+    if settled is not None:
+        outcome = settled
     elif down is None and connection is not None:
         outcome = evaluate(control, connection, work.params[control.id], seconds=limits.check)
         evidence = connection.backend.records
@@ -227,41 +241,3 @@ def _judge_control(
     seconds = round(time.monotonic() - clock, 3)
     finding = Finding(work.host.name, control.id, control.item, verdict, text, started, seconds, evidence, note)
     return finding, down
-
-
-def _applies(control: Control, host: Host) -> bool:
-    entry = host.ledger
-    return applies(control, kind=entry.kind, os_family=entry.os_family, runs=entry.runs)
-
-
-def _of_no_family(control: Control, host: Host) -> bool:
-    """Tell whether the control is none of the host's whichever OS family it turns out to have.
-
-    On a host that could not be asked, the family is only what the ledger says.
-    """
-    entry = host.ledger
-    families = control.applies_to.families
-    return not any(applies(control, kind=entry.kind, os_family=family, runs=entry.runs) for family in families)
-
-
-def why_not_applicable(control: Control, host: Host) -> Text | None:
-    """Return why `control` does not speak of `host`, by the ledger, or None where it does."""
-    if _applies(control, host):
-        return None
-    rule, entry = control.applies_to, host.ledger
-    if entry.kind not in rule.kinds:
-        kinds: Iterable[str] = rule.kinds
-        return says(
-            en=f"the host is registered as {entry.kind}; the control speaks of {', '.join(kinds)}",
-            zh=f"台账登记该主机类型为 {entry.kind}；本控制项适用于 {'、'.join(kinds)}",
-        )
-    if entry.os_family not in rule.families:
-        families: Iterable[str] = rule.families
-        return says(
-            en=f"the host's system is {entry.os_family}; the control speaks of {', '.join(families)}",
-            zh=f"该主机系统为 {entry.os_family}；本控制项适用于 {'、'.join(families)}",
-        )
-    return says(
-        en=f"the ledger does not register {rule.runs} on this host",
-        zh=f"台账未登记该主机运行 {rule.runs}",
-    )

@@ -1,0 +1,45 @@
+"""Whether a control speaks of a host: decided from the ledger, before the host is asked."""
+
+from __future__ import annotations
+
+from medsec.catalogue.controls import Control
+from medsec.catalogue.selection import applies
+from medsec.inventory.hosts import Host
+from medsec.text import Text, says
+
+
+def applies_to(control: Control, host: Host) -> bool:
+    """Return whether `control` speaks of `host`, by the host's ledger entry."""
+    entry = host.ledger
+    return applies(control, kind=entry.kind, os_family=entry.os_family, runs=entry.runs)
+
+
+def of_another_kind(control: Control, host: Host) -> bool:
+    """Return whether `control` is none of the host's whichever OS family that turns out to have.
+
+    On a host that could not be asked, the family is only what the ledger says.
+    """
+    entry = host.ledger
+    families = control.applies_to.families
+    return not any(applies(control, kind=entry.kind, os_family=family, runs=entry.runs) for family in families)
+
+
+def why_not_applicable(control: Control, host: Host) -> Text | None:
+    """Return why `control` does not speak of `host`, by the ledger, or None where it does."""
+    if applies_to(control, host):
+        return None
+    rule, entry = control.applies_to, host.ledger
+    if entry.kind not in rule.kinds:
+        return says(
+            en=f"the host is registered as {entry.kind}; the control speaks of {', '.join(rule.kinds)}",
+            zh=f"台账登记该主机类型为 {entry.kind}；本控制项适用于 {'、'.join(rule.kinds)}",
+        )
+    if entry.os_family not in rule.families:
+        return says(
+            en=f"the host's system is {entry.os_family}; the control speaks of {', '.join(rule.families)}",
+            zh=f"该主机系统为 {entry.os_family}；本控制项适用于 {'、'.join(rule.families)}",
+        )
+    return says(
+        en=f"the ledger does not register {rule.runs} on this host",
+        zh=f"台账未登记该主机运行 {rule.runs}",
+    )

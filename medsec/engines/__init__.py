@@ -1,0 +1,1 @@
+"""How a host is changed: Ansible and pyinfra behind one small interface."""

@@ -1,0 +1,147 @@
+"""The small interface behind which both engines change hosts, and what they tell while they work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from medsec.catalogue.controls import Control, Controls
+from medsec.errors import MedsecError, UsageError
+from medsec.inventory import Inventory
+from medsec.text import says
+
+Mode = Literal["apply", "plan"]
+EngineName = Literal["ansible", "pyinfra"]
+
+
+class EngineError(MedsecError):
+    """An engine could not do its work at all: it did not start, or it stopped before it had answered."""
+
+
+class Status(StrEnum):
+    """What became of one task on one host."""
+
+    OK = "ok"
+    CHANGED = "changed"  # in a plan: would change
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"  # in a plan only: known only after apply
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened; `control` is None for what concerns the host as a whole (login, facts)."""
+
+    host: str
+    control: str | None
+    task: str
+    status: Status
+    diff: str | None = None
+    # A `Text` in both languages where medsec itself wrote it; a tool's own words are in one language only.
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an engine is to do: for each host, the controls whose remedies are to run.
+
+    `seconds_per_task` is the longest that one command on a host may take; `seconds_to_connect` the longest that a
+    login may take.
+    """
+
+    inventory: Inventory
+    controls: Controls
+    todo: Mapping[str, Sequence[str]]
+    mode: Mode
+    forks: int = 10
+    seconds_per_task: int = 900
+    seconds_to_connect: int = 15
+
+    def ordered(self, host: str) -> list[Control]:
+        """Return the controls for `host` in the catalogue's order, in which both engines run them."""
+        wanted = set(self.todo[host])
+        return [control for control in self.controls.values() if control.id in wanted]
+
+
+@dataclass
+class Outcome:
+    """What an engine did (or, in a plan, would do) for one control on one host."""
+
+    reached: bool = False  # at least one task ran
+    finished: bool = False  # every task ran to its end
+    changed: int = 0
+    unknown: int = 0
+    failed: str | None = None  # why, as the event's message
+
+    def take(self, event: Event) -> None:
+        """Count `event` in."""
+        self.reached = True
+        if event.status is Status.CHANGED:
+            self.changed += 1
+        elif event.status is Status.UNKNOWN:
+            self.unknown += 1
+        elif event.status in {Status.FAILED, Status.UNREACHABLE}:
+            self.failed = event.message or event.status.value
+
+
+@dataclass
+class EngineResult:
+    """What an engine did, by (host, control); every pair that was asked for is in it."""
+
+    outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
+    unreachable: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @classmethod
+    def of(cls, work: Work) -> EngineResult:
+        """Return a result for `work` in which nothing has been reached yet."""
+        return cls({(host, control.id): Outcome() for host in work.todo for control in work.ordered(host)})
+
+    @property
+    def changed(self) -> int:
+        """The number of changes made (in a plan: foreseen) on all hosts."""
+        return sum(outcome.changed for outcome in self.outcomes.values())
+
+    @property
+    def failures(self) -> dict[tuple[str, str], Outcome]:
+        return {pair: outcome for pair, outcome in self.outcomes.items() if outcome.failed is not None}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every remedy ran to its end."""
+        return all(outcome.finished for outcome in self.outcomes.values())
+
+
+OnEvent = Callable[[Event], None]
+
+
+class Engine(Protocol):
+    """A way of changing hosts."""
+
+    name: EngineName
+
+    def run(self, work: Work, on_event: OnEvent) -> EngineResult:
+        """Run the remedies of `work`, telling each step to `on_event` as it happens.
+
+        One host's failure never stops another's, and one control's failure never stops the next control's of the
+        same host. Raises EngineError when the engine itself does not work, UsageError for wrong parameters.
+        """
+        ...
+
+
+def engine(name: str) -> Engine:
+    """Return the engine called `name`: "ansible" or "pyinfra"."""
+    from medsec.engines.ansible import AnsibleEngine  # noqa: PLC0415 - the engines import this module
+    from medsec.engines.pyinfra import PyinfraEngine  # noqa: PLC0415
+
+    engines: dict[str, type[Engine]] = {"ansible": AnsibleEngine, "pyinfra": PyinfraEngine}
+    if name not in engines:
+        raise UsageError(
+            says(
+                en=f"unknown engine {name!r}; accepted: {', '.join(engines)}",
+                zh=f"未知的执行引擎 {name!r}；可用：{'、'.join(engines)}",
+            )
+        )
+    return engines[name]()

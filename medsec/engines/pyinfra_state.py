@@ -1,0 +1,97 @@
+"""pyinfra's state for a job: hosts, logins, and a stricter reading of failed facts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from pyinfra.api import Config, Host, Inventory, State
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.state import BaseStateCallback, StateOperationHostData, StateStage
+from pyinfra.context import ctx_inventory, ctx_state
+
+
+class Follower(Protocol):
+    """Somebody who follows one host's operations."""
+
+    def report(self) -> None:
+        """Tell of the operations that have ended."""
+
+    def foresee(self, op_hash: str, data: StateOperationHostData) -> None:
+        """Say what a prepared operation would do."""
+
+
+class JobState(State):
+    """A state in which a fact that cannot be had fails its control at once, where pyinfra goes on with a default."""
+
+    def __init__(self, inventory: Inventory, config: Config, *, plan: bool) -> None:
+        super().__init__(inventory, config, check_for_changes=plan)
+        self.followers: dict[Host, Follower] = {}
+        self.plan = plan
+        self.is_executing = not plan
+        self.set_stage(StateStage.Prepare if plan else StateStage.Execute)
+        self.callback_handlers.append(_Callbacks())
+
+    def fail_hosts(self, hosts_to_fail: set[Host], activated_count: int | None = None) -> None:
+        if hosts_to_fail:
+            raise PyinfraError("the host's state could not be read")
+
+    def set_op_data_for_host(self, host: Host, op_hash: str, op_data: StateOperationHostData) -> None:
+        super().set_op_data_for_host(host, op_hash, op_data)
+        if self.plan:
+            self.followers[host].foresee(op_hash, op_data)
+
+
+class _Callbacks(BaseStateCallback):
+    """Tells of an operation when the next one starts: pyinfra completes its record only after its own callbacks."""
+
+    @staticmethod
+    def operation_host_start(state: State, host: Host, op_hash: str) -> None:
+        assert isinstance(state, JobState)
+        state.followers[host].report()
+
+
+def job_state(job: dict[str, Any], folder: Path) -> JobState:
+    """Return the state for `job`; `folder` takes the files that it needs and is removed after the run."""
+    names = [(spec["name"], _data(spec["login"], job, folder)) for spec in job["hosts"]]
+    plan = job["mode"] == "plan"
+    config = Config(PARALLEL=job["forks"], CONNECT_TIMEOUT=job["seconds_to_connect"], SUDO=True, DIFF=plan)
+    state = JobState(Inventory((names, {})), config, plan=plan)
+    ctx_state.set(state)
+    ctx_inventory.set(state.inventory)
+    return state
+
+
+def _data(login: dict[str, Any], job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return login_data(login, folder) | {"_timeout": job["seconds_per_task"]}
+
+
+def login_data(login: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return pyinfra's host data for a login; an ssh configuration that a jump host needs is written to `folder`."""
+    data: dict[str, Any] = {
+        "ssh_hostname": login["address"],
+        "ssh_port": login["port"],
+        "ssh_user": login["user"],
+        "ssh_strict_host_key_checking": "yes",
+        "_sudo": login["sudo"],
+    }
+    if login["key"]:
+        data["ssh_key"] = login["key"]
+    if login["known_hosts"]:
+        data["ssh_known_hosts_file"] = login["known_hosts"]
+    if login["jump"]:
+        data["ssh_config_file"] = str(_jump_config(login, folder))
+    return data
+
+
+def _jump_config(login: dict[str, Any], folder: Path) -> Path:
+    """Write what OpenSSH's `-J` means; the way to the jump host is as strict about host keys as the way beyond."""
+    path = folder / f"{len(list(folder.iterdir()))}.conf"
+    known = " ".join(filter(None, [login["known_hosts"], "~/.ssh/known_hosts"]))
+    key = f"    IdentityFile {login['key']}\n" if login["key"] else ""
+    path.write_text(
+        f"Host {login['address']}\n    ProxyJump {login['jump']}\n"
+        f"Host *\n    StrictHostKeyChecking yes\n    UserKnownHostsFile {known}\n{key}",
+        encoding="utf-8",
+    )
+    return path

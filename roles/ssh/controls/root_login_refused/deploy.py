@@ -37,6 +37,7 @@ def deploy(params: Params) -> None:
             path=path,
             text=PERMITS,
             replace=r"\1PermitRootLogin no",
+            extended_regex=True,
         )
         for path in [MAIN, *drop_ins]
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 from medsec.text import Language, Text
 
@@ -18,7 +19,7 @@ def choose(arguments: Sequence[str], environment: Mapping[str, str] = os.environ
 
     It is needed before the command line is parsed, since help and errors are in it too.
     """
-    given = [value for option, value in zip(arguments, arguments[1:], strict=False) if option == "--lang"]
+    given = [value for option, value in pairwise(arguments) if option == "--lang"]
     given += [word.removeprefix("--lang=") for word in arguments if word.startswith("--lang=")]
     given.append(environment.get("MEDSEC_LANG", ""))
     for word in given:

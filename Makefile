@@ -1,0 +1,55 @@
+# Everything below works on a fresh Debian 12 machine as root: what is missing is installed first.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+APT := python3-venv openssh-client iproute2 mmdebstrap systemd-container apt-utils e2fsprogs qemu-system-x86 \
+	qemu-utils nftables shellcheck fontconfig fonts-wqy-microhei chromium
+WORKERS ?= 3
+
+.PHONY: help demo test lint unit lab-tests acceptance bench box packages venv clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+packages: ## install the Debian packages that are missing
+	@missing=$$(for p in $(APT); do dpkg-query -W -f '$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q '^ii' || echo $$p; done); \
+	if [ -n "$$missing" ]; then apt-get -qq update && \
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing >/dev/null; fi
+
+venv: packages $(VENV)/installed ## make the Python environment
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	python3 -m venv $(VENV)
+	$(BIN)/pip -q --disable-pip-version-check install -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: venv ## boot a clinic, harden it by both engines, prove it, sabotage it, report
+	PATH="$(abspath $(BIN)):$$PATH" lab/demo.sh
+
+test: lint unit lab-tests acceptance ## everything that CI runs
+
+lint: venv ## style, types, import rules, shell, YAML, Ansible, stale indexes
+	$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy medsec cli/medsec_cli roles playbooks verify
+	shellcheck $$(git ls-files '*.sh' .ci/run)
+	$(BIN)/yamllint -s .
+	ANSIBLE_HOME=$${TMPDIR:-/tmp}/medsec-ansible-lint $(BIN)/ansible-lint --offline -q
+	$(BIN)/medsec build --check
+
+unit: venv ## tests that need no host
+	$(BIN)/pytest -q -n $(WORKERS) tests/unit
+
+lab-tests: venv ## tests on real hosts
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/lab
+
+acceptance: venv ## what a new user does
+	$(BIN)/pytest -q tests/acceptance
+
+box: venv ## build the Vagrant boxes here, from Debian packages
+	lab/vagrant/build-boxes.sh
+
+clean: ## take every lab of this machine away
+	if [ -x $(BIN)/python ]; then $(BIN)/python -c 'from medsec.lab import Lab; Lab.reap()'; fi

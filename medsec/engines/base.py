@@ -92,12 +92,16 @@ class EngineResult:
 
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
     unreachable: dict[str, str] = field(default_factory=dict)
-    interrupted: bool = False
 
     @classmethod
     def of(cls, work: Work) -> EngineResult:
         """Return a result for `work` in which nothing has been reached yet."""
         return cls({(host, control.id): Outcome() for host in work.todo for control in work.ordered(host)})
+
+    def add(self, other: EngineResult) -> None:
+        """Take in the result of another run."""
+        self.outcomes |= other.outcomes
+        self.unreachable |= other.unreachable
 
     @property
     def changed(self) -> int:

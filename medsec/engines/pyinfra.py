@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from medsec.engines import pyinfra_logins
 from medsec.engines.base import EngineError, EngineName, EngineResult, Event, OnEvent, Status, Work
 from medsec.engines.child import child
 from medsec.inventory import Host, effective
@@ -94,18 +95,9 @@ def _job(work: Work) -> dict[str, Any]:
 
 
 def _host(work: Work, host: Host) -> dict[str, Any]:
-    login = host.login
     return {
         "name": host.name,
-        "login": {
-            "address": login.address,
-            "port": login.port,
-            "user": login.user,
-            "key": str(login.key) if login.key else None,
-            "known_hosts": str(login.known_hosts) if login.known_hosts else None,
-            "sudo": login.sudo,
-            "jump": login.jump,
-        },
+        "login": pyinfra_logins.message(host.login),
         "work": [
             {
                 "control": control.id,

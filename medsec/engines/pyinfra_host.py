@@ -6,9 +6,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from importlib import util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from paramiko import Channel, Transport
@@ -20,6 +18,7 @@ from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_config, ctx_host
 
 from medsec.catalogue.controls import Control, load_control
+from medsec.engines.pyinfra_deploys import deploy_of
 from medsec.engines.pyinfra_log import HostLog
 from medsec.engines.pyinfra_state import JobState
 from medsec.engines.reasons import why
@@ -89,7 +88,7 @@ class HostRun:
         self._foreseen = 0
         self._log.take(self._host)
         try:
-            _deploy(control.deploy_path).deploy(Params(control, params))
+            deploy_of(control)(Params(control, params))
         except NestedOperationError:
             self.report()  # its last operation's own words tell what failed
         except MedsecError as error:
@@ -169,16 +168,6 @@ class HostRun:
 @cache
 def _control(home: str) -> Control:
     return load_control(Path(home) / "control.yml")
-
-
-@cache
-def _deploy(path: Path) -> ModuleType:
-    spec = util.spec_from_file_location(f"medsec_deploy_{path.parent.name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _transport(host: Host) -> Transport:

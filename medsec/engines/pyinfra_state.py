@@ -10,6 +10,8 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.state import BaseStateCallback, StateOperationHostData, StateStage
 from pyinfra.context import ctx_inventory, ctx_state
 
+from medsec.engines import pyinfra_logins
+
 
 class Follower(Protocol):
     """Somebody who follows one host's operations."""
@@ -63,35 +65,4 @@ def job_state(job: dict[str, Any], folder: Path) -> JobState:
 
 
 def _data(login: dict[str, Any], job: dict[str, Any], folder: Path) -> dict[str, Any]:
-    return login_data(login, folder) | {"_timeout": job["seconds_per_task"]}
-
-
-def login_data(login: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return pyinfra's host data for a login; an ssh configuration that a jump host needs is written to `folder`."""
-    data: dict[str, Any] = {
-        "ssh_hostname": login["address"],
-        "ssh_port": login["port"],
-        "ssh_user": login["user"],
-        "ssh_strict_host_key_checking": "yes",
-        "_sudo": login["sudo"],
-    }
-    if login["key"]:
-        data["ssh_key"] = login["key"]
-    if login["known_hosts"]:
-        data["ssh_known_hosts_file"] = login["known_hosts"]
-    if login["jump"]:
-        data["ssh_config_file"] = str(_jump_config(login, folder))
-    return data
-
-
-def _jump_config(login: dict[str, Any], folder: Path) -> Path:
-    """Write what OpenSSH's `-J` means; the way to the jump host is as strict about host keys as the way beyond."""
-    path = folder / f"{len(list(folder.iterdir()))}.conf"
-    known = " ".join(filter(None, [login["known_hosts"], "~/.ssh/known_hosts"]))
-    key = f"    IdentityFile {login['key']}\n" if login["key"] else ""
-    path.write_text(
-        f"Host {login['address']}\n    ProxyJump {login['jump']}\n"
-        f"Host *\n    StrictHostKeyChecking yes\n    UserKnownHostsFile {known}\n{key}",
-        encoding="utf-8",
-    )
-    return path
+    return pyinfra_logins.host_data(login, folder) | {"_timeout": job["seconds_per_task"]}

@@ -1,0 +1,140 @@
+"""Judge, change what does not pass, judge again: what `plan` and `apply` do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from medsec.catalogue.controls import Control, Controls
+from medsec.engines.base import Engine, EngineResult, Event, Mode, OnEvent, Status, Work
+from medsec.engines.guard import Guard, Unguarded
+from medsec.evidence.findings import Finding, Verdict
+from medsec.inventory import Host, Inventory
+
+# Judges hosts by controls and returns a finding for each pair, as `medsec.judge` does; passed in by the caller, who
+# also decides where the evidence goes.
+Judge = Callable[[Sequence[Host], Sequence[Control]], Iterable[Finding]]
+
+_NEED_A_REMEDY = frozenset({Verdict.FAIL, Verdict.ERROR})
+_TAKE_A_REMEDY = _NEED_A_REMEDY | {Verdict.PASS}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a plan or an apply speaks of, and how its engine is to run."""
+
+    inventory: Inventory
+    hosts: Sequence[Host]
+    controls: Controls
+    # Run also the remedies of what passes already.
+    every: bool = False
+    forks: int = 10
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What an apply would do; `result` is None where nothing needs doing."""
+
+    findings: list[Finding]
+    by_hand: list[Finding]
+    result: EngineResult | None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an apply did.
+
+    `before` and `after` hold a finding for each pair; those of hosts that no engine touched are the same in both.
+    `by_hand` are the findings that no remedy exists for (`enforce: false`): somebody must act.
+    """
+
+    before: list[Finding]
+    by_hand: list[Finding]
+    result: EngineResult | None
+    after: list[Finding]
+
+
+def plan(selection: Selection, engine: Engine, *, judge: Judge, on_event: OnEvent) -> Planned:
+    """Return what `apply` would do, without doing it.
+
+    Parameters: `judge` gives the findings; `on_event` hears each task's prediction, with its difference. Raises what
+    the judge and the engine raise.
+    """
+    findings = list(judge(selection.hosts, list(selection.controls.values())))
+    todo, by_hand = _todo(selection, findings)
+    result = engine.run(_work(selection, todo, "plan"), on_event) if todo else None
+    return Planned(findings, by_hand, result)
+
+
+def apply(
+    selection: Selection,
+    engine: Engine,
+    *,
+    judge: Judge,
+    on_event: OnEvent,
+    guard: Guard | None = None,
+) -> Applied:
+    """Judge, hand the engine what does not pass, and judge again the hosts that it worked on.
+
+    An unreachable host is left alone, and a waived control as well: its remedy is what the site has put off. Controls
+    with `risk: access` come last, with `guard` around them. Raises what the judge, the engine and the guard raise.
+    """
+    controls = list(selection.controls.values())
+    before = list(judge(selection.hosts, controls))
+    todo, by_hand = _todo(selection, before)
+    if not todo:
+        return Applied(before, by_hand, None, before)
+    result = _run(_work(selection, todo, "apply"), engine, guard or Unguarded(), on_event)
+    again = list(judge([host for host in selection.hosts if host.name in todo], controls))
+    after = [*(finding for finding in before if finding.host not in todo), *again]
+    return Applied(before, by_hand, result, after)
+
+
+def _todo(selection: Selection, findings: Iterable[Finding]) -> tuple[dict[str, list[str]], list[Finding]]:
+    wanted = _TAKE_A_REMEDY if selection.every else _NEED_A_REMEDY
+    todo: dict[str, list[str]] = {}
+    by_hand = []
+    for finding in findings:
+        if selection.controls[finding.control].enforce:
+            if finding.verdict in wanted:
+                todo.setdefault(finding.host, []).append(finding.control)
+        elif finding.verdict in _NEED_A_REMEDY:
+            by_hand.append(finding)
+    return todo, by_hand
+
+
+def _work(selection: Selection, todo: Mapping[str, Sequence[str]], mode: Mode) -> Work:
+    return Work(selection.inventory, selection.controls, todo, mode, forks=selection.forks)
+
+
+def _run(work: Work, engine: Engine, guard: Guard, on_event: OnEvent) -> EngineResult:
+    result = EngineResult.of(work)
+    harmless = _part(work, risky=False)
+    if harmless.todo:
+        result.add(engine.run(harmless, on_event))
+    # A host that was lost on the way is not asked to put its way in at risk.
+    risky = _leave(_part(work, risky=True), dict(result.unreachable), result, on_event)
+    if risky.todo:
+        with guard.around(risky) as refused:
+            protected = _leave(risky, refused, result, on_event)
+            if protected.todo:
+                result.add(engine.run(protected, on_event))
+    return result
+
+
+def _part(work: Work, *, risky: bool) -> Work:
+    todo = {
+        host: [control.id for control in work.ordered(host) if (control.risk == "access") is risky]
+        for host in work.todo
+    }
+    return replace(work, todo={host: controls for host, controls in todo.items() if controls})
+
+
+def _leave(work: Work, hosts: Mapping[str, str], result: EngineResult, on_event: OnEvent) -> Work:
+    """Return `work` without `hosts`, and tell for each of their controls why it is left alone."""
+    for host in work.todo:
+        for control in work.ordered(host) if host in hosts else ():
+            event = Event(host, control.id, "guard", Status.FAILED, message=hosts[host])
+            result.outcomes[host, control.id].take(event)
+            on_event(event)
+    return replace(work, todo={host: controls for host, controls in work.todo.items() if host not in hosts})

@@ -13,6 +13,8 @@ from medsec.lab import machine
 from medsec.lab.errors import LabError
 from medsec.text import says
 
+_ATTEMPTS = 10
+
 
 @dataclass(frozen=True)
 class Group:
@@ -29,7 +31,13 @@ class Group:
     def make(self) -> None:
         """Make the folders."""
         for folder in self.folders:
-            folder.mkdir(parents=True, exist_ok=True)
+            for attempt in range(_ATTEMPTS):
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    break
+                except FileNotFoundError:  # another lab has just taken the common folder away with itself
+                    if attempt == _ATTEMPTS - 1:
+                        raise
 
     def populated(self) -> bool:
         """Tell whether any process is left."""

@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from medsec.lab import machine
 from medsec.lab.definition import Definition, HostSpec, Suite
@@ -17,6 +17,25 @@ from medsec.lab.errors import LabError, LabUnavailable
 from medsec.text import says
 
 _RECIPES = Path(__file__).resolve().parent / "recipes"
+_HALF = ".building"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What an image is made of: the recipe (its own script first), the packages, the base that it lies over."""
+
+    label: str
+    suite: Suite
+    recipe: tuple[str, ...]
+    packages: tuple[str, ...]
+    base: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The image's name in the cache, which ends with the digest of all that."""
+        scripts = [(_RECIPES / name).read_text(encoding="utf-8") for name in self.recipe]
+        made_of = [self.suite, scripts, list(self.packages), self.base.parent.name if self.base else ""]
+        return f"{self.label}-{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True)
@@ -28,54 +47,45 @@ class Images:
     def base(self, suite: Suite) -> Path:
         """Return the root file system of a plain `suite`. Raises LabError where it cannot be built."""
         packages = self.definition.base.of(suite)
-        return self._built(f"base-{suite}", ["base.sh"], [suite], packages, suite) / "rootfs"
+        return self._built(_Plan(f"base-{suite}", suite, ("base.sh",), packages)) / "rootfs"
 
     def layer(self, name: str, suite: Suite) -> Path:
         """Return the layer `name` over the base of `suite`. Raises LabError where it cannot be built."""
         packages = self.definition.layers[name].of(suite)
-        label = f"layer-{name}-{suite}"
-        return self._built(label, ["layer.sh", "overlay.sh"], [str(self.base(suite))], packages, suite) / "rootfs"
+        recipe = ("layer.sh", "overlay.sh")
+        return self._built(_Plan(f"layer-{name}-{suite}", suite, recipe, packages, self.base(suite))) / "rootfs"
 
     def repository(self, suite: Suite) -> Path:
         """Return the folder with `debs` (a package repository) and `lists` (a layer with its index)."""
         packages = self.definition.repository.of(suite)
-        return self._built(
-            f"repository-{suite}", ["repository.sh", "overlay.sh"], [str(self.base(suite))], packages, suite
-        )
+        recipe = ("repository.sh", "overlay.sh")
+        return self._built(_Plan(f"repository-{suite}", suite, recipe, packages, self.base(suite)))
 
     def lower(self, host: HostSpec) -> tuple[Path, ...]:
         """Return the read-only folders of a container host, the uppermost first."""
         layer = (self.layer(host.layer, host.suite),) if host.layer else ()
         return (*layer, self.repository(host.suite) / "lists", self.base(host.suite))
 
-    def _built(
-        self, label: str, files: Sequence[str], arguments: Sequence[str], packages: Sequence[str], suite: Suite
-    ) -> Path:
-        recipes = [(_RECIPES / name).read_text(encoding="utf-8") for name in files]
-        # A base is named by its own contents' digest, so its path stands for it where something is built upon it.
-        made_of = [recipes, [Path(argument).parent.name or argument for argument in arguments], list(packages)]
-        digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
-        cache = machine.image_cache()
-        image = cache / f"{label}-{digest}"
+    def _built(self, plan: _Plan) -> Path:
+        image = machine.image_cache() / plan.name
         if image.is_dir():
             return image
-        with machine.locked(cache / f".{image.name}.lock"):
+        with machine.locked(_lock(image)) as lock:
             if not image.is_dir():
-                self._build(image, files[0], [*arguments], packages, suite)
+                self._build(image, plan, lock)
         return image
 
-    def _build(
-        self, image: Path, recipe: str, arguments: Sequence[str], packages: Sequence[str], suite: Suite
-    ) -> None:
-        half = image.with_name(f".{image.name}.building")
+    def _build(self, image: Path, plan: _Plan, lock: IO[str] | None) -> None:
+        half = image.with_name(f".{image.name}{_HALF}")
         shutil.rmtree(half, ignore_errors=True)  # of a build that was killed: we hold the lock
         half.mkdir(parents=True)
         try:
             machine.run(
-                [_RECIPES / recipe, *arguments[:1], half, *arguments[1:], *packages],
-                text=self._sources.replace("SUITE", suite),
+                [_RECIPES / plan.recipe[0], plan.base or plan.suite, half, *plan.packages],
+                text=self._sources.replace("SUITE", plan.suite),
+                holding=lock,
             )
-            (half / "packages.json").write_text(json.dumps(list(packages)), encoding="utf-8")
+            (half / "packages.json").write_text(json.dumps(list(plan.packages)), encoding="utf-8")
             machine.run(["sync", "--file-system", half])
             half.rename(image)
         except LabError as error:
@@ -91,6 +101,22 @@ class Images:
     @cached_property
     def _sources(self) -> str:
         return apt_sources()
+
+
+def remove_halves() -> list[str]:
+    """Remove what killed builds left in the cache, and return the names; a build that is under way is left alone."""
+    removed = []
+    for half in sorted(machine.image_cache().glob(f".*{_HALF}")):
+        image = half.with_name(half.name.removeprefix(".").removesuffix(_HALF))
+        with machine.locked(_lock(image), wait=False) as lock:
+            if lock is not None and half.is_dir():
+                shutil.rmtree(half, ignore_errors=True)
+                removed.append(half.name)
+    return removed
+
+
+def _lock(image: Path) -> Path:
+    return image.with_name(f".{image.name}.lock")
 
 
 def apt_sources() -> str:

@@ -13,8 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from medsec.lab import access, cgroups, machine, network
-from medsec.lab.cgroups import Group
+from medsec.lab import access, cgroups, machine, reaper
 from medsec.lab.definition import Definition, HostSpec, Kind, Suite, load
 from medsec.lab.errors import LabError
 from medsec.lab.host import LabHost
@@ -137,7 +136,22 @@ class Lab:
         """Take the lab away: hosts, networks, disks, keys. Nothing happens where there is none."""
         machine.require()
         with machine.locked(self._place.lock):
-            _clear(self.name, self.index)
+            self._refuse_strangers()
+            reaper.clear(self.index)
+
+    @classmethod
+    def reap(cls, index: int | None = None) -> list[str]:
+        """Take away what crashed labs left on this machine, and return its names; labs that live are left alone.
+
+        With `index`, all of that lab, alive or not. Needs no notes: it looks at processes, networks and folders.
+        """
+        return reaper.reap(None if index is None else [index])
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
 
     def reset(self, name: str) -> LabHost:
         """Make a host anew, as it was when it first came up. Raises LabError where it does not come back."""
@@ -263,6 +277,7 @@ class Lab:
         """Make the networks, the keys and the list of hosts where they are missing."""
         with machine.locked(self._place.lock):
             self._refuse_strangers()
+            machine.make_room()
             self._place.network.up()
             self._place.notes.mkdir(parents=True, exist_ok=True)
             self._write(self._read_hosts())
@@ -332,9 +347,19 @@ class Lab:
         notes = self._place.notes / "lab.json"
         hosts = {name: spec.model_dump(mode="json") for name, spec in specs.items()}
         half = notes.with_suffix(".half")
-        half.write_text(json.dumps({"owner": self._owner, "hosts": hosts}, indent=1), encoding="utf-8")
+        half.write_text(
+            json.dumps({"owner": self._owner_entry(notes), "hosts": hosts}, indent=1), encoding="utf-8"
+        )
         half.replace(notes)
         access.write(self._place, [LabHost(name, spec, self._place) for name, spec in specs.items()])
+
+    def _owner_entry(self, notes: Path) -> list[int | None] | None:
+        if self._owner is not None:
+            return [self._owner, machine.process_born(self._owner)]
+        kept: list[int | None] | None = (
+            json.loads(notes.read_text(encoding="utf-8"))["owner"] if notes.is_file() else None
+        )
+        return kept
 
 
 def _label(label: str) -> str:
@@ -346,13 +371,3 @@ def _label(label: str) -> str:
             )
         )
     return label
-
-
-def _clear(name: str, index: int) -> None:
-    lab = f"{name}-{index}"
-    for host in cgroups.labs_present().get(lab, []):
-        Group(lab, host).kill()
-    cgroups.forget(lab)
-    network.remove(index)
-    for folder in (machine.NOTES / lab, machine.DISKS / lab):
-        shutil.rmtree(folder, ignore_errors=True)

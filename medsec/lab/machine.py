@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from medsec.lab.errors import LabError, LabUnavailable
 from medsec.text import says
@@ -19,6 +20,7 @@ from medsec.text import says
 NOTES = Path("/run/medsec/lab")
 DISKS = Path("/var/lib/medsec/lab")
 CGROUP = "medsec-lab"
+INOTIFY_INSTANCES = 8192
 
 # tool -> Debian package
 CONTAINER_TOOLS = {
@@ -121,15 +123,26 @@ def cgroup_folders() -> tuple[Path, ...]:
 
 
 def run(
-    command: Sequence[str | Path], *, text: str | None = None, timeout: float | None = None
+    command: Sequence[str | Path],
+    *,
+    text: str | None = None,
+    timeout: float | None = None,
+    holding: IO[str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run one of the lab's tools to its end, feeding it `text`; `timeout` in seconds.
 
-    Raises LabError with what it said where it fails.
+    The tool keeps the lock `holding` even where this process is killed before it ends. Raises LabError with what it said where it fails.
     """
     words = [str(word) for word in command]
     done = subprocess.run(
-        words, input=text, capture_output=True, text=True, timeout=timeout, env=environment(), check=False
+        words,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment(),
+        pass_fds=[holding.fileno()] if holding else [],
+        check=False,
     )
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:]
@@ -143,14 +156,35 @@ def run(
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock file `path`, shared or alone; without `wait`, yield False where another holds it."""
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[IO[str] | None]:
+    """Hold the lock file `path`, shared or alone; without `wait`, yield None where another holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
+    with path.open("a", encoding="ascii") as handle:
         mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
             fcntl.flock(handle, mode if wait else mode | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            yield None
         else:
-            yield True
+            yield handle
+
+
+def make_room() -> None:
+    """Allow this machine enough inotify instances: each host takes about six, and a few dozen exhaust the default of 128."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text(encoding="ascii")) < INOTIFY_INSTANCES:
+        limit.write_text(str(INOTIFY_INSTANCES), encoding="ascii")
+
+
+def process_born(number: int) -> int | None:
+    """Return when a process started, in the kernel's own count, or None where there is no such process.
+
+    Number and birth together name a process for ever; the number alone may be given to another.
+    """
+    try:
+        fields = (
+            Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])

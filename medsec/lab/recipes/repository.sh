@@ -16,7 +16,14 @@ apt_inside update
 mapfile -t present < <(inside dpkg-query --show --showformat='${Package}:${Architecture}\n' | sed 's/:all$//')
 fetch() { apt_inside --yes --download-only --reinstall -o Dir::Cache::Archives=/srv/repo install "$@" > /dev/null; }
 fetch "${present[@]}"
-for package in "$@"; do fetch "$package"; done # one by one: some of them exclude each other
+refused=()
+for package in "$@"; do # one by one: some of them exclude each other
+  fetch "$package" || refused+=("$package")
+done
+if [[ ${#refused[@]} -gt 0 ]]; then
+  echo "packages that this release does not have: ${refused[*]}" >&2
+  exit 1
+fi
 rm -rf "$out/debs/partial" "$out/debs/lock"
 (cd "$out/debs" && apt-ftparchive -o APT::FTPArchive::MD5=false -o APT::FTPArchive::SHA1=false \
   -o APT::FTPArchive::SHA512=false packages . > Packages)

@@ -24,6 +24,6 @@ def choose(arguments: Sequence[str], environment: Mapping[str, str] = os.environ
     given.append(environment.get("MEDSEC_LANG", ""))
     for word in given:
         if word in LANGUAGES:
-            return word  # type: ignore[return-value]  # narrowed by the test above
+            return word
     locale = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
     return "zh" if locale.lower().startswith("zh") else "en"

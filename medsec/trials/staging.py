@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from medsec.catalogue.controls import Kind
 from medsec.inventory import Inventory, load_inventory
 from medsec.lab import Lab, LabHost
 from medsec.trials.cases import Case
@@ -16,7 +17,7 @@ from medsec.trials.cases import Case
 LAYERS: Mapping[str, str] = {"postgresql": "db", "mariadb": "db"}
 
 
-def kind_of(case: Case) -> str:
+def kind_of(case: Case) -> Kind:
     """Return the kind of host that the case is tried on."""
     return case.scenario.kind or case.control.applies_to.kinds[0]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import socket
 import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gevent import monkey
 from pyinfra.api import Host
 
 from medsec import resources
@@ -47,7 +49,13 @@ def harden(host: Host) -> None:
 
 @cache
 def _inventory(folder: Path) -> Inventory:
-    return load_inventory(folder)
+    # Ansible's loader tries the system's own getaddrinfo with a value that gevent's refuses, loudly.
+    patched = socket.getaddrinfo
+    socket.getaddrinfo = monkey.get_original("socket", "getaddrinfo")
+    try:
+        return load_inventory(folder)
+    finally:
+        socket.getaddrinfo = patched
 
 
 @cache

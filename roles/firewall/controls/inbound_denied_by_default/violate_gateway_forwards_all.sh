@@ -1,0 +1,24 @@
+#!/bin/sh
+# expect: IPv4 packets that no rule names are let through
+# A gateway that refuses for itself and forwards everything between the zones.
+# kind: gateway
+set -eu
+console=$(ip -4 -o address show scope global | sed -n 's/.* inet \([0-9.]*\)\.[0-9]*\/.*/\1.1/p' | head -n 1)
+cat > /etc/nftables.conf << END
+flush ruleset
+table inet filter {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iif "lo" accept
+    ct state established,related accept
+    meta l4proto { icmp, ipv6-icmp } accept
+    ip saddr $console tcp dport 22 accept
+    limit rate 5/minute log prefix "drop "
+  }
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+  }
+}
+END
+systemctl enable nftables.service
+nft -f /etc/nftables.conf

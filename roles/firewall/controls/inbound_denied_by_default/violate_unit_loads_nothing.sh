@@ -1,0 +1,26 @@
+#!/bin/sh
+# expect: no enabled unit loads a rule set at boot
+# Enabled, and its start command replaced: the unit starts and loads nothing.
+set -eu
+console=$(ip -4 -o address show scope global | sed -n 's/.* inet \([0-9.]*\)\.[0-9]*\/.*/\1.1/p' | head -n 1)
+cat > /etc/nftables.conf << END
+flush ruleset
+table inet filter {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iif "lo" accept
+    ct state established,related accept
+    meta l4proto { icmp, ipv6-icmp } accept
+    ip saddr $console tcp dport 22 accept
+    limit rate 5/minute log prefix "drop "
+  }
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+  }
+}
+END
+systemctl enable nftables.service
+nft -f /etc/nftables.conf
+mkdir -p /etc/systemd/system/nftables.service.d
+printf '[Service]\nExecStart=\nExecStart=/bin/true\n' > /etc/systemd/system/nftables.service.d/site.conf
+systemctl daemon-reload

@@ -56,7 +56,7 @@ def _ansible_variables(source: Path) -> dict[str, tuple[tuple[str, ...], dict[st
         for host in inventory.get_hosts():
             raw = manager.get_vars(host=host, include_hostvars=False)
             values = Templar(loader=loader, variables=raw).template(_site_variables(raw))
-            found[host.name] = (tuple(group.name for group in host.get_groups()), _plain(values))
+            found[str(host.name)] = (tuple(str(group.name) for group in host.get_groups()), _plain(values))
     except Exception as error:  # Ansible raises many kinds; each means that the inventory cannot be read
         raise UsageError(
             says(en=f"{source}: cannot be read: {error}", zh=f"{source}：主机清单无法读取：{error}")

@@ -242,7 +242,7 @@ def load_controls(roles: Path) -> Controls:
 
 def load_control(path: Path) -> Control:
     """Return the control that the file `path` (its control.yml) describes; raises UsageError when it is incomplete."""
-    home = path.parent
+    home = path.resolve().parent
     value = read_yaml(path)
     if not isinstance(value, dict):
         raise UsageError(says(en=f"{path}: must be a mapping", zh=f"{path}：应为映射（mapping）"))

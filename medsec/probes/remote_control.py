@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
 from testinfra.host import Host
 
 from medsec.catalogue.source import Bilingual, Strict, read_yaml, validate
@@ -32,7 +33,9 @@ class Product(Strict):
     ports: list[str]
     traces: list[str]
     seen: list[str]
-    convicting_ports: list[str] = []
+    convicting_ports: list[str] = Field(default_factory=list)
+    # The catalogue's own list of names that are words as well, given to each of its products.
+    also_words: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ class Sighting:
 @cache
 def products(path: Path) -> tuple[Product, ...]:
     """Return the catalogue at `path`; raises UsageError naming the entry that is wrong."""
-    found = [validate(Product, entry, str(path)) for entry in read_yaml(path)["products"]]
+    catalogue = read_yaml(path)
+    words = {"also_words": frozenset(catalogue["also_words"])}
+    found = [validate(Product, {**entry, **words}, str(path)) for entry in catalogue["products"]]
     if len({product.id for product in found}) != len(found):
         raise ProbeError(says(en=f"{path}: a product id is written twice", zh=f"{path}：产品编号重复"))
     return tuple(found)
@@ -152,18 +157,30 @@ def _is_path_of(path: str, product: Product) -> bool:
 
 
 @cache
-def _launch_pattern(images: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(_alternatives(images), re.IGNORECASE)
+def _launch_pattern(images: tuple[str, ...], words: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(_alternatives(images, words), re.IGNORECASE)
 
 
 def _starts(line: str, product: Product) -> bool:
-    return bool(_launch_pattern(tuple(product.images)).search(line))
+    return bool(_launch_pattern(tuple(product.images), product.also_words).search(line))
 
 
-def _alternatives(images: Iterable[str]) -> str:
-    """Return an extended regular expression for a word of a command line that names one of `images`."""
-    words = "|".join("[^/ ]*".join(_literal(part) for part in image.split("*")) for image in images)
-    return rf"(^|[]/\ =:'\"@|;&(-])({words})($|[]\ '\"|;&)%])"
+def _alternatives(images: Iterable[str], words: frozenset[str]) -> str:
+    """Return an extended regular expression for the part of a line that would start one of `images`.
+
+    Python and `grep -E` read it alike: in brackets a doubled backslash is one for either.
+    """
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for image in images:
+        names[image in words].append("[^/ ]*".join(_literal(part) for part in image.split("*")))
+    before, after = r"(^|[]/\\ =:'\"@|;&(-])", r"($|[]\\ '\"|;&)%])"
+    command = r"(^[ \t]*|[/\\=]|(nohup|exec|sudo|setsid|env|root) +)"
+    patterns = [
+        f"{start}({'|'.join(given)}){after}"
+        for start, given in ((before, names[False]), (command, names[True]))
+        if given
+    ]
+    return "|".join(patterns)
 
 
 def _literal(text: str) -> str:
@@ -194,7 +211,7 @@ section units
 systemctl list-unit-files --all --plain --no-legend --no-pager || exit 93
 section active
 systemctl list-units --all --plain --no-legend --no-pager || exit 93
-homes=$( { getent passwd | cut -d: -f6; ls -d /home/*/ /root 2> /dev/null | sed 's|/$||'; } | sort -u |
+homes=$( { getent passwd | cut -d: -f6; find /home -maxdepth 1 -mindepth 1 2> /dev/null; echo /root; } | sort -u |
   while IFS= read -r home; do [ -d "$home" ] && [ "$home" != / ] && printf '%s\n' "$home"; done)
 section homes
 printf '%s\n' "$homes"
@@ -288,7 +305,7 @@ def script(catalogue: Sequence[Product], roots: Sequence[str], depth: int) -> st
         "@ROOTS@": " ".join(shlex.quote(root) for root in roots),
         "@DEPTH@": str(depth),
         "@NAMES@": " -o ".join(f"-iname {shlex.quote(name)}" for name in names),
-        "@LAUNCH@": shlex.quote(_alternatives(images)),
+        "@LAUNCH@": shlex.quote(_alternatives(images, catalogue[0].also_words)),
     }
     return re.sub(r"@[A-Z_]+@", lambda match: values[match.group(0)], _SCRIPT)
 

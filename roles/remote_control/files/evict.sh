@@ -1,0 +1,296 @@
+#!/bin/sh
+# Finds the remote-control software that the catalogue names, and puts one find out of use. Both engines run it.
+#   evict.sh plan            what is there, one line each: unit NAME | package NAME | process PID PROGRAM | entry FILE | file PATH
+#   evict.sh unit NAME       stop and disable the unit, keep its file as evidence, mask its name
+#   evict.sh process PID PROGRAM
+#   evict.sh keep            copy logs and settings that tell who connected, before a package's removal script deletes them
+#   evict.sh restore         put back those that were deleted all the same
+#   evict.sh entry FILE      comment out the lines that start such software, the original kept as evidence
+#   evict.sh file PATH       move a program, installer or start-up entry to quarantine
+# stdin: the catalogue as lines of KIND<TAB>VALUE (package unit image file path signature trace root depth quarantine).
+set -eu
+export LC_ALL=C
+umask 077
+tab=$(printf '\t')
+mode=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cat > "$work/catalogue"
+
+of() { sed -n "s/^$1$tab//p" "$work/catalogue"; }
+# Names with `*` as one extended regular expression, in lower case. An expression that were empty or matched too much would
+# put innocent things out of use, so it is tried before it is used.
+expression() {
+  made=$(of "$1" | tr '[:upper:]' '[:lower:]' | sed -e 's/[].+(){}|$[]/[&]/g' -e 's,\*,[^/]*,g' | paste -sd '|' -)
+  case "|$made|" in *'||'*) echo "the catalogue has no '$1', or an empty one" >&2; return 2 ;; esac
+  if printf 'an innocent line\n' | grep -qE "^($made)\$"; then echo "the catalogue's '$1' matches anything" >&2; return 2; fi
+  printf '%s' "$made"
+}
+images=$(expression image)
+unit_names=$(expression unit)
+quarantine=$(of quarantine)
+depth=$(of depth)
+case $quarantine in /?*) ;; *) echo "quarantine must be an absolute path, got '$quarantine'" >&2; exit 2 ;; esac
+
+homes() {
+  { getent passwd | cut -d: -f6; find /home -maxdepth 1 -mindepth 1 2> /dev/null || true; echo /root; } | sort -u |
+    while IFS= read -r home; do if [ -d "$home" ] && [ "$home" != / ]; then printf '%s\n' "$home"; fi; done
+}
+
+present() { for path; do if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi; done; }
+
+expand() { # KIND : the paths that its patterns find, `~` being every account's home
+  of "$1" | while IFS= read -r pattern; do
+    (
+      IFS= # a blank is part of a path
+      # shellcheck disable=SC2086,SC2088 # the wildcards are the shell's to expand, the tilde is ours
+      case $pattern in
+        '~'*) homes | while IFS= read -r home; do present "$home"${pattern#?}; done ;;
+        *) present $pattern ;;
+      esac
+    )
+  done
+}
+
+# PID<TAB>NAME<TAB>PROGRAM for each name that a process goes by: its program file, its first argument, and what an
+# interpreter or Wine runs.
+names_of_processes() {
+  {
+    { ls -l /proc/[0-9]*/exe 2> /dev/null || true; } | sed -n "s,^.* /proc/\([0-9]*\)/exe -> \(.*\)$,\1${tab}E${tab}\2,p"
+    { grep -azH '' /proc/[0-9]*/cmdline 2> /dev/null || true; } | tr '\n\0' ' \n' |
+      sed -n "s,^/proc/\([0-9]*\)/cmdline:\(.*\)$,\1${tab}A${tab}\2,p"
+  } | awk -F '\t' '
+    function base(word, parts, count) { sub(/ \(deleted\)$/, "", word); count = split(word, parts, /[\/\\]/); return tolower(parts[count]) }
+    BEGIN { wrapper = "^((ba|da|z|k)?sh|perl|python[0-9.]*|ruby|node|java|env|nohup|setsid|nice|busybox|ld-.*|wine.*|box64|proot|firejail|bwrap|xvfb-run)$" }
+    $2 == "E" { name[$1] = base($3); program[$1] = $3; print $1 "\t" name[$1] "\t" $3; next }
+    { seen[$1]++; word = base($3) }
+    seen[$1] == 1 { print $1 "\t" word "\t" program[$1]; wrapped[$1] = (word ~ wrapper || name[$1] ~ wrapper); next }
+    seen[$1] <= 8 && wrapped[$1] && $3 !~ /^-/ && $3 !~ / / { print $1 "\t" word "\t" program[$1] }'
+}
+
+processes() { # PID<TAB>PROGRAM
+  {
+    names_of_processes | awk -F '\t' -v wanted="^($images)\$" '$2 ~ wanted { print $1 "\t" $3 }'
+    of signature > "$work/signatures"
+    { ls -l /proc/[0-9]*/exe 2> /dev/null || true; } | sed -n "s,^.* \(/proc/[0-9]*/exe\) -> \(.*\)$,\1,p" |
+      { xargs -r grep -alF -f "$work/signatures" 2> /dev/null || true; } | while IFS= read -r link; do
+        number=${link#/proc/}
+        printf '%s\t%s\n' "${number%/exe}" "$(readlink "$link" || true)"
+      done
+  } | sort -u -n
+}
+
+ancestors() { # this shell and all above it, up to the operator's own login
+  number=$$
+  while [ "$number" -gt 1 ]; do
+    echo "$number"
+    number=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$number/status")
+  done
+}
+
+# Stopping the software that carries the operator's own connection would lock him out half way.
+refuse_own_way_in() {
+  processes > "$work/processes"
+  ancestors > "$work/ancestors"
+  if cut -f1 "$work/processes" | grep -qxF -f "$work/ancestors"; then
+    echo "this session itself runs below remote-control software; log in over SSH from the registered management host" >&2
+    exit 3
+  fi
+  ss -H -tnp state established > "$work/sockets"
+  while IFS= read -r number; do
+    grep -E "pid=${number}[,)]" "$work/sockets" | awk '{ print $3, $4 }' | while read -r local peer; do
+      address=${local%:*}
+      address=$(printf %s "$address" | tr -d '[]')
+      link=$(ip -o addr show to "${address#::ffff:}" | awk '{ print $2; exit }')
+      case $link in
+        tailscale* | zt* | edge* | n2n* | wt[0-9]* | nebula* | easytier*)
+          echo "your SSH connection comes in through $link; connect through the registered network first" >&2; exit 3 ;;
+      esac
+      owner=$(awk -v a="$peer" -v b="$local" '$3 == a && $4 == b' "$work/sockets" | grep -oE 'pid=[0-9]+' | head -n 1)
+      if [ -n "$owner" ] && cut -f1 "$work/processes" | grep -qx "${owner#pid=}"; then
+        echo "your SSH connection is relayed by a tunnel on this host (${owner}); connect through the registered network first" >&2
+        exit 3
+      fi
+    done || exit 3
+  done < "$work/ancestors"
+}
+
+# What in a line of a script, a unit or a desktop entry would start a program of the catalogue.
+of word > "$work/words"
+names=$(printf '%s\n' "$images" | tr '|' '\n' | { grep -vxF -f "$work/words" || true; } | paste -sd '|' -)
+words=$(printf '%s\n' "$images" | tr '|' '\n' | { grep -xF -f "$work/words" || true; } | paste -sd '|' -)
+end="(\$|[] '\"|;&)%\\\\])"
+launch="(^|[]/ =:'\"@|;&(\\\\-])(${names:?})$end|(^[[:space:]]*|[/\\=]|(nohup|exec|sudo|setsid|env|root) +)(${words:?})$end"
+if printf 'start an innocent program now\n' | grep -qE "$launch"; then echo "the catalogue's images match anything" >&2; exit 2; fi
+
+starters() { # FILE:LINE of what would start such software
+  {
+    find /etc/systemd/system /run/systemd/system /usr/local/lib/systemd /etc/systemd/user -follow -type f -print
+    find /usr/lib/systemd/system /lib/systemd/system /usr/lib/systemd/user -maxdepth 2 -type f -print
+    find /etc/crontab /etc/anacrontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly \
+      /var/spool/cron /var/spool/at /etc/rc.local /etc/rc.d /etc/init.d /etc/init /etc/inittab /etc/inetd.conf /etc/xinetd.d \
+      /etc/profile /etc/profile.d /etc/bash.bashrc /etc/X11/Xsession.d /etc/X11/xinit /etc/X11/xdm /etc/lightdm /etc/gdm3 \
+      /etc/sddm.conf.d /etc/NetworkManager/dispatcher.d /etc/network/if-up.d /etc/ld.so.preload /etc/xdg/autostart \
+      /etc/xdg/openbox /etc/xdg/lxsession /usr/share/applications /usr/local/share/applications /usr/share/gnome/autostart \
+      -type f -size -512k -print
+    homes | while IFS= read -r home; do
+      find "$home/.config/autostart" "$home/.config/autostart-scripts" "$home/.config/plasma-workspace" "$home/.config/openbox" \
+        "$home/.config/lxsession" "$home/.config/i3" "$home/.config/sway" "$home/.config/systemd/user" \
+        "$home/.local/share/systemd/user" "$home/.local/share/applications" "$home/Desktop" "$home/桌面" "$home/.xprofile" \
+        "$home/.xsession" "$home/.xsessionrc" "$home/.xinitrc" "$home/.profile" "$home/.bash_profile" "$home/.bash_login" \
+        "$home/.bashrc" "$home/.zshrc" "$home/.zprofile" "$home/.ssh/rc" -follow -maxdepth 2 -type f -size -512k -print || true
+    done
+  } 2> /dev/null | sort -u | tr '\n' '\0' | { xargs -0 -r grep -HiE "$launch" 2> /dev/null || true; } |
+    awk '{
+      colon = index($0, ":"); file = substr($0, 1, colon - 1); line = substr($0, colon + 1); sub(/^[ \t]+/, "", line)
+      if (line ~ /^[#;]/) next
+      low = tolower(line)
+      if (file ~ /\.desktop$/ && low !~ /^(try)?exec/) next
+      if (file ~ /\/systemd\// && low !~ /^exec/) next
+      print file }' | sort -u
+}
+
+owned() { # PATH : whether a package owns it
+  if command -v dpkg > /dev/null; then
+    dpkg -S "$1" > /dev/null 2>&1 || dpkg -S "${1#/usr}" > /dev/null 2>&1
+  else
+    rpm -qf "$1" > /dev/null 2>&1
+  fi
+}
+
+installed_packages() {
+  of package > "$work/packages"
+  if command -v dpkg-query > /dev/null; then
+    dpkg-query -W -f '${db:Status-Status}\t${Package}\n' | awk -F '\t' '$1 != "not-installed" && $1 != "config-files" { print $2 }'
+  else
+    rpm -qa --qf '%{NAME}\n'
+  fi | sort -u | { grep -xiF -f "$work/packages" || true; }
+}
+
+units() { # names to put out of use
+  {
+    {
+      systemctl list-unit-files --all --plain --no-legend --no-pager | awk '$2 !~ /^masked/ { print $1 }'
+      systemctl list-units --all --plain --no-legend --no-pager | awk '$3 ~ /^(active|activating|reloading)$/ { print $1 }'
+    } | awk -v wanted="^($unit_names)\$" 'tolower($0) ~ wanted'
+    starters | sed -n 's,^.*/systemd/system/\([^/]*\)$,\1,p' |
+      while IFS= read -r name; do
+        state=$(systemctl is-enabled "$name" 2> /dev/null || true)
+        case $state in masked*) ;; *) printf '%s\n' "$name" ;; esac
+      done
+  } | sort -u
+}
+
+loose_files() {
+  {
+    expand path
+    set --
+    of file > "$work/files"
+    while IFS= read -r name; do
+      if [ $# -gt 0 ]; then set -- "$@" -o; fi
+      set -- "$@" -iname "$name"
+    done < "$work/files"
+    of root | while IFS= read -r root; do
+      if [ -d "$root" ]; then find "$root/" -xdev -maxdepth "$depth" -mindepth 1 \( "$@" \) -prune -print 2> /dev/null || true; fi
+    done
+    homes | grep -E '^/(var/lib|srv|opt)/' | while IFS= read -r home; do
+      find "$home/" -xdev -maxdepth 3 -mindepth 1 \( "$@" \) -prune -print 2> /dev/null || true
+    done
+    find /usr/bin /usr/sbin /bin /sbin /usr/games /usr/share/applications /usr/local/share/applications /etc/xdg/autostart \
+      -maxdepth 1 -mindepth 1 \( "$@" \) -print 2> /dev/null || true
+    # User units by their name, and what running processes were started from.
+    { homes | sed 's,$,/.config/systemd/user,'; homes | sed 's,$,/.local/share/systemd/user,'; echo /etc/systemd/user; } |
+      while IFS= read -r folder; do
+        if [ -d "$folder" ]; then find "$folder" -maxdepth 1 ! -type d ! -lname /dev/null -print; fi
+      done | awk -v wanted="/($unit_names)\$" 'tolower($0) ~ wanted'
+    processes | while IFS="$tab" read -r number program; do
+      if [ -r "/proc/$number/environ" ]; then
+        { tr '\0' '\n' < "/proc/$number/environ" 2> /dev/null || true; } | sed -n 's/^APPIMAGE=//p'
+      fi
+      case $program in *' (deleted)' | '' | /tmp/.mount_*) ;; *) if ! owned "$program"; then printf '%s\n' "$program"; fi ;; esac
+    done
+    starters | grep -E '\.desktop$|/systemd/user/|/systemd/system/[^/]+\.d/' || true
+  } | sed 's,//*,/,g' | sort -u > "$work/loose"
+  homes > "$work/homes"
+  # What a package owns goes with the package; a home is never moved, even when its owner is called like a product.
+  grep -vxF -f "$work/homes" "$work/loose" | while IFS= read -r path; do
+    if [ -e "$path" ] || [ -L "$path" ]; then
+      case $path in "$quarantine"/*) ;; *) if ! owned "$path"; then printf '%s\n' "$path"; fi ;; esac
+    fi
+  done
+}
+
+entries() { starters | grep -vE '\.desktop$|/systemd/' || true; }
+
+keep_at() { # PATH : where its evidence goes
+  printf '%s/%s%s' "$quarantine" "$(date -u +%Y%m%dT%H%M%SZ)" "$1"
+}
+
+record() { # WORD PATH KEPT
+  digest=-
+  if [ -f "$3" ] && [ ! -L "$3" ]; then digest=$(sha256sum < "$3" | cut -d' ' -f1); fi
+  printf '%s\t%s\t%s\t%s\t%s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$2" "$3" "$digest" >> "$quarantine/manifest.tsv"
+}
+
+move() {
+  target=$(keep_at "$1")
+  mkdir -p "${target%/*}"
+  mv -T -- "$1" "$target"
+  record moved "$1" "$target"
+}
+
+case $mode in
+  plan)
+    refuse_own_way_in
+    units | sed "s/^/unit$tab/"
+    installed_packages | sed "s/^/package$tab/"
+    sed "s/^/process$tab/" "$work/processes"
+    entries | sed "s/^/entry$tab/"
+    loose_files | sed "s/^/file$tab/"
+    ;;
+  unit)
+    case $2 in *@.*) ;; *) systemctl stop -- "$2" ;; esac
+    systemctl disable --quiet -- "$2" 2> "$work/said" || grep -qiE 'does not exist|no such file|generated|transient' "$work/said" || { cat "$work/said" >&2; exit 1; }
+    for folder in /etc/systemd/system /run/systemd/system; do
+      if [ -e "$folder/$2" ] && [ "$(readlink "$folder/$2" || true)" != /dev/null ]; then move "$folder/$2"; fi
+    done
+    systemctl daemon-reload
+    systemctl mask --quiet -- "$2"
+    ;;
+  process)
+    # The number may have passed to another program in the meantime.
+    if [ "$(readlink "/proc/$2/exe" || true)" = "$3" ]; then
+      kill -TERM "$2"
+      for _ in 1 2 3 4 5 6 7 8 9 10; do
+        if [ ! -e "/proc/$2/exe" ]; then exit 0; fi
+        sleep 0.5
+      done
+      kill -KILL "$2"
+    fi
+    ;;
+  keep)
+    expand trace | while IFS= read -r path; do
+      target=$(keep_at "$path")
+      mkdir -p "${target%/*}"
+      cp -aT -- "$path" "$target"
+      record copied "$path" "$target"
+    done
+    ;;
+  restore)
+    if [ ! -e "$quarantine/manifest.tsv" ]; then exit 0; fi
+    awk -F '\t' '$2 == "copied" { kept[$3] = $4 } END { for (path in kept) print path "\t" kept[path] }' "$quarantine/manifest.tsv" |
+      while IFS="$tab" read -r path kept; do
+        if [ ! -e "$path" ] && [ -d "${path%/*}" ]; then cp -aT -- "$kept" "$path"; fi
+      done
+    ;;
+  entry)
+    target=$(keep_at "$2")
+    mkdir -p "${target%/*}"
+    cp -a -- "$2" "$target"
+    record copied-entry "$2" "$target"
+    numbers=$(grep -niE "$launch" "$2" | grep -vE '^[0-9]+:[[:space:]]*[#;]' | cut -d: -f1)
+    for number in $numbers; do sed -i --follow-symlinks "${number}s/^/# remote-control software, put out of use by medsec: /" "$2"; done
+    ;;
+  file) move "$2" ;;
+  *) echo "unknown mode '$mode'" >&2; exit 2 ;;
+esac

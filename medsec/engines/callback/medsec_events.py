@@ -122,6 +122,7 @@ def _items(data: dict[str, Any]) -> list[dict[str, Any]]:
 def _words(data: dict[str, Any]) -> str:
     """Return what a failed task said: its message, and the output that explains it."""
     failed = [item for item in _items(data) if item.get("failed")] or [data]
+    failed += (data.get("failed_modules") or {}).values()  # of gathering facts
     words = []
     for part in failed:
         for key in ("msg", "reason", "stderr", "module_stderr", "module_stdout"):

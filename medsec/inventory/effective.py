@@ -48,6 +48,7 @@ def effective(control: Control, host: Host, ledger: Ledger) -> Params:
     variable `<control>_<parameter>`. Ansible reaches the same values through the roles' generated defaults.
     Raises UsageError naming host, variable, value met and values accepted.
     """
+    _refuse_unknown(control, host)
     values: dict[str, Any] = {}
     for name, parameter in control.parameters.items():
         variable = control.variable(name)
@@ -67,6 +68,20 @@ def effective(control: Control, host: Host, ledger: Ledger) -> Params:
             )
         values[name] = value
     return Params(control, values)
+
+
+def _refuse_unknown(control: Control, host: Host) -> None:
+    """A misspelt variable would silently leave the default in force."""
+    known = {control.variable(name) for name in control.parameters}
+    for variable in host.variables:
+        if variable.startswith(f"{control.id}_") and variable not in known:
+            accepted = ", ".join(sorted(known)) or "-"
+            raise UsageError(
+                says(
+                    en=f"host {host.name}: {variable} is no parameter of {control.id}; accepted: {accepted}",
+                    zh=f"主机 {host.name}：{control.id} 没有参数 {variable}；可用：{accepted}",
+                )
+            )
 
 
 def _from_ledger(field: str, host: Host, ledger: Ledger) -> Any:

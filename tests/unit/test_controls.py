@@ -115,3 +115,9 @@ def test_selection_by_tag_and_item(roles: Path) -> None:
     assert [c.id for c in select(controls, items=["NW-10"])] == ["root_login_refused"]
     with pytest.raises(UsageError, match="NW-10"):
         select(controls, items=["NW-99"])
+
+
+def test_no_id_begins_with_another() -> None:
+    """Else a parameter of the one could be taken for a misspelt parameter of the other."""
+    ids = list(load_controls(ROOT / "roles"))
+    assert not [(a, b) for a in ids for b in ids if a != b and b.startswith(a + "_")]

@@ -104,3 +104,10 @@ def test_a_wrong_parameter_names_host_variable_and_value(site: Path, password_qu
         effective(password_quality, inventory.hosts["his-app"], inventory.ledger)
     for part in ("his-app", "password_quality_enforced_minlen", "'long'", "int"):
         assert part in caught.value.in_language("en")
+
+
+def test_a_misspelt_parameter_is_refused(site: Path, password_quality: Control) -> None:
+    (site / "group_vars/servers.yml").write_text("password_quality_enforced_minlength: 9\n", encoding="utf-8")
+    inventory = load_inventory(site)
+    with pytest.raises(UsageError, match="password_quality_enforced_minlen"):
+        effective(password_quality, inventory.hosts["his-app"], inventory.ledger)

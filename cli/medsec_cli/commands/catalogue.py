@@ -23,7 +23,7 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
     @control_options(say)
     def controls(controls: tuple[str, ...], items: tuple[str, ...], tags: tuple[str, ...]) -> None:
         _, chosen = chosen_controls(controls, items, tags)
-        standards = load_standards(root())
+        standards = load_standards(root() / "standards")
         rows = [
             [c.item, c.id, say(standards.severities[c.severity].text), c.proof, say(c.title.text)] for c in chosen
         ]
@@ -48,7 +48,7 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
     @click.argument("name")
     def explain(name: str) -> None:
         catalogue = load_controls(root() / "roles")
-        standards = load_standards(root())
+        standards = load_standards(root() / "standards")
         if name in catalogue:
             click.echo("\n".join(_control(catalogue[name], standards, say)))
             return

@@ -119,7 +119,7 @@ def judged(
             hosts,
             controls,
             site=Path.cwd(),
-            standards=load_standards(root()),
+            standards=load_standards(root() / "standards"),
             catalogue=root(),
             argv=sys.argv[1:],
             transport=transport,

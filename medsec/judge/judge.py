@@ -232,7 +232,7 @@ def _judge_control(
     if settled is not None:
         outcome = settled
     elif down is None and connection is not None:
-        outcome = evaluate(control, connection, work.params[control.id], seconds=limits.check)
+        outcome = evaluate(control, connection, work.params[control.id], seconds=limits.check_seconds)
         evidence = connection.backend.records
         down = outcome if outcome.verdict is Verdict.UNREACHABLE else None
     else:

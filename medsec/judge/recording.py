@@ -81,8 +81,10 @@ class Recorder(BaseBackend):  # type: ignore[misc]
         if left <= 0:
             raise ProbeError(
                 says(
-                    en=f"the check used up its time before `{command:.80}`; raise --check-timeout or look at the host's load",
-                    zh=f"检查超出时限，未能执行 `{command:.80}`；可调大 --check-timeout，或检查主机负载",
+                    en=f"the check used up its time before `{command:.80}`; look at the host's load, "
+                    "or raise --command-timeout (a check may take three times as long)",
+                    zh=f"检查超出时限，未能执行 `{command:.80}`；请检查主机负载，"
+                    "或调大 --command-timeout（单项检查时限为其三倍）",
                 )
             )
         return {"seconds": left}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
 import logging
 import selectors
@@ -13,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
+from paramiko.ssh_exception import NoValidConnectionsError
 from testinfra.backend.base import BaseBackend, CommandResult
 
 from medsec.errors import HostUnreachable
+from medsec.evidence.plain import plain
 from medsec.inventory.hosts import Host, Login
 from medsec.judge.privilege import as_root
 from medsec.judge.recording import ConnectedHost, connected
 from medsec.judge.transport import Limits, too_long, too_much
-from medsec.text import says
+from medsec.text import Text, says
 
 # A library prints nothing: without a handler, paramiko's tracebacks would reach the terminal.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -280,12 +283,33 @@ def _why_not(name: str, place: str, login: Login, error: Exception) -> HostUnrea
                 zh=f"主机 {name}（{place}）：连接超时无应答；请确认主机已开机、线路正常且防火墙放行",
             )
         case _:
-            reason = str(error) or type(error).__name__
+            reason = _reason(error)
             text = says(
-                en=f"host {name} ({place}): cannot be reached: {reason}; check that it is on and that sshd answers",
-                zh=f"主机 {name}（{place}）：无法连接：{reason}；请确认主机已开机且 sshd 正常",
+                en=f"host {name} ({place}): cannot be reached: {reason.en}; check that it is on and that sshd answers",
+                zh=f"主机 {name}（{place}）：无法连接：{reason.zh}；请确认主机已开机且 sshd 正常",
             )
     return HostUnreachable(text)
+
+
+_REASONS = {
+    errno.ECONNREFUSED: says(en="connection refused", zh="端口拒绝连接"),
+    errno.EHOSTUNREACH: says(en="no route to the host", zh="主机不可达"),
+    errno.ENETUNREACH: says(en="no route to its network", zh="网络不可达"),
+    errno.ECONNRESET: says(en="connection reset", zh="连接被对方重置"),
+}
+
+
+def _reason(error: Exception) -> Text:
+    """Say in both languages what the network or the SSH library said."""
+    # paramiko gathers the errors of all addresses of a name
+    first = next(iter(error.errors.values())) if isinstance(error, NoValidConnectionsError) else error
+    if isinstance(first, socket.gaierror):
+        return says(en="the name does not resolve", zh="主机名无法解析")
+    number = getattr(first, "errno", None)
+    if number in _REASONS:
+        return _REASONS[number]
+    said = plain(getattr(first, "strerror", None) or str(first) or type(first).__name__)
+    return says(en=said, zh=said)
 
 
 def _lost(name: str, error: Exception | None = None) -> HostUnreachable:

@@ -28,8 +28,13 @@ class Limits:
 
     connect: float = 15
     command: float = 60
-    check: float = 180
+    # What all commands of one check may take; three commands' time where it is not set.
+    check: float | None = None
     output: int = 4 * 1024 * 1024
+
+    @property
+    def check_seconds(self) -> float:
+        return 3 * self.command if self.check is None else self.check
 
 
 class CommandStopped(ProbeError):

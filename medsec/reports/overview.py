@@ -1,0 +1,210 @@
+"""What the first screen of every report says: can we be inspected, what is missing, whose it is, by when."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+from medsec.catalogue.controls import Severity
+from medsec.evidence.conclusion import ItemVerdict
+from medsec.evidence.findings import Verdict
+from medsec.evidence.reading import Run, Stored
+from medsec.evidence.run import ControlFacts
+from medsec.text import Text, says
+
+SEVERITY_ORDER: Final[tuple[Severity, ...]] = ("critical", "high", "medium", "low")
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Days that a site grants itself to mend a failure, by severity. No rule sets them: a site sets its own."""
+
+    critical: int = 3
+    high: int = 15
+    medium: int = 30
+    low: int = 90
+
+    def due(self, severity: Severity, found: date) -> date:
+        """Return the day by which what was found on `found` is to be mended."""
+        return found + timedelta(days={s: getattr(self, s) for s in SEVERITY_ORDER}[severity])
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One control that fails on some hosts: a row of what is missing."""
+
+    control: ControlFacts
+    entries: list[Stored]
+    owners: dict[str, list[str]]
+    due: date
+
+    @property
+    def hosts(self) -> list[str]:
+        return [entry.finding.host for entry in self.entries]
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """Hosts that could not be judged for one reason, with the controls that are open on them."""
+
+    verdict: Verdict
+    text: Text
+    entries: list[Stored]
+
+    @property
+    def hosts(self) -> list[str]:
+        return list(dict.fromkeys(entry.finding.host for entry in self.entries))
+
+    @property
+    def controls(self) -> list[str]:
+        """The controls that are open on at least one of the hosts."""
+        return list(dict.fromkeys(entry.finding.control for entry in self.entries))
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The sums and rows that all reports share, so that no two of them can disagree."""
+
+    run: Run
+    gaps: list[Gap]
+    waived: list[Stored]
+    expired: list[Stored]
+    unjudged: list[Unjudged]
+    # Pairs of host and control that the run set out to judge and did not reach.
+    missing: list[tuple[str, str]]
+    severities: dict[Severity, int]
+    hosts_judged: list[str]
+    items: dict[str, ItemVerdict]
+
+    @property
+    def failing_hosts(self) -> list[str]:
+        return [name for name in self.run.hosts if any(name in gap.hosts for gap in self.gaps)]
+
+    def items_by_verdict(self, verdict: ItemVerdict) -> list[str]:
+        return [item for item, met in self.items.items() if met is verdict]
+
+    @property
+    def items_covered(self) -> int:
+        return len(self.items) - len(self.items_by_verdict(ItemVerdict.NOT_COVERED))
+
+    @property
+    def grave(self) -> int:
+        """Controls that fail and are grave."""
+        return sum(gap.control.severity == "critical" for gap in self.gaps)
+
+
+def overview(run: Run, deadlines: Deadlines | None = None) -> Overview:
+    """Add up `run` for a report; failures are due by `deadlines`, counted from the day of the run."""
+    deadlines = deadlines or Deadlines()
+    by_verdict: dict[Verdict, list[Stored]] = {verdict: [] for verdict in Verdict}
+    for entry in run.stored:
+        by_verdict[entry.finding.verdict].append(entry)
+    seen = {(entry.finding.host, entry.finding.control) for entry in run.stored}
+    missing = [(host, control) for host in run.hosts for control in run.controls if (host, control) not in seen]
+    open_hosts = {host for host, _ in missing}
+    open_hosts |= {entry.finding.host for entry in run.stored if entry.finding.verdict.unproven}
+    counts = dict.fromkeys(SEVERITY_ORDER, 0)
+    for entry in by_verdict[Verdict.FAIL]:
+        counts[run.controls[entry.finding.control].severity] += 1
+    return Overview(
+        run=run,
+        gaps=_gaps(run, by_verdict[Verdict.FAIL], deadlines),
+        waived=by_verdict[Verdict.WAIVED],
+        expired=[e for e in run.stored if e.finding.waiver and e.finding.waiver.state == "expired"],
+        unjudged=_unjudged([*by_verdict[Verdict.UNREACHABLE], *by_verdict[Verdict.ERROR]]),
+        missing=missing,
+        severities=counts,
+        hosts_judged=[host for host in run.hosts if host not in open_hosts],
+        items={item: run.conclusion.items.get(item, _uncovered(run, item)) for item in run.items},
+    )
+
+
+def _uncovered(run: Run, item: str) -> ItemVerdict:
+    planned = any(control.item == item for control in run.controls.values())
+    return ItemVerdict.UNDETERMINED if planned else ItemVerdict.NOT_COVERED
+
+
+def _gaps(run: Run, failures: Iterable[Stored], deadlines: Deadlines) -> list[Gap]:
+    by_control: dict[str, list[Stored]] = {}
+    for entry in failures:
+        by_control.setdefault(entry.finding.control, []).append(entry)
+    gaps = []
+    for control_id, entries in by_control.items():
+        control = run.controls[control_id]
+        owners: dict[str, list[str]] = {}
+        for entry in entries:
+            owners.setdefault(run.hosts[entry.finding.host].owner, []).append(entry.finding.host)
+        due = deadlines.due(control.severity, run.header.started.astimezone().date())
+        gaps.append(Gap(control, entries, owners, due))
+    gaps.sort(key=lambda gap: (SEVERITY_ORDER.index(gap.control.severity), -len(gap.entries), gap.control.item))
+    return gaps
+
+
+def _unjudged(entries: Iterable[Stored]) -> list[Unjudged]:
+    """Put the hosts together that could not be judged for the same reason, most checks first."""
+    groups: dict[tuple[Verdict, str], Unjudged] = {}
+    for entry in entries:
+        finding = entry.finding
+        text = _without_place(finding.text, finding.host)
+        group = groups.setdefault((finding.verdict, text.en), Unjudged(finding.verdict, text, []))
+        group.entries.append(entry)
+    return sorted(groups.values(), key=lambda group: -len(group.entries))
+
+
+def _without_place(text: Text, host: str) -> Text:
+    """Leave out the `host NAME (user@address):` that a line beside the host's name need not repeat."""
+    name = re.escape(host)
+    return says(
+        en=re.sub(rf"^host {name}(?: \([^)]*\))?: ", "", text.en),
+        zh=re.sub(rf"^主机 {name}(?:（[^）]*）)?：", "", text.zh),
+    )
+
+
+def conclusion_words(view: Overview) -> Text:
+    """Return the one sentence that a head of section asks for first: may the inspectors come?"""
+    conclusion = view.run.conclusion
+    controls, rest = len(view.gaps), len(view.items) - view.items_covered
+    left = conclusion.applicable - conclusion.judged
+    if controls:
+        return _not_ready(view.grave, controls, left)
+    if not conclusion.judged:
+        return says(en="No conclusion: nothing could be judged", zh="无法下结论：没有任何一项得到判定")
+    if left:
+        return says(
+            en=f"No conclusion yet: {left} of {conclusion.applicable} checks could not be judged",
+            zh=f"尚不能下结论：应核查 {conclusion.applicable} 项次，其中 {left} 项次未能判定",
+        )
+    if view.waived:
+        count = len(view.waived)
+        return says(
+            en=f"What was checked by machine is met, or waived ({count}); {rest} items remain for people",
+            zh=f"自动核查部分符合，其中豁免 {count} 项次；另有 {rest} 个检查项须人工核查",
+        )
+    return says(
+        en=f"What was checked by machine is met; {rest} items remain for people",
+        zh=f"自动核查部分全部符合；另有 {rest} 个检查项须人工核查",
+    )
+
+
+def _not_ready(grave: int, controls: int, left: int) -> Text:
+    grave_en, grave_zh = (f" ({grave} grave)", f"（重大 {grave} 项）") if grave else ("", "")
+    left_en, left_zh = (f", {left} checks not judged", f"，{left} 项次未能判定") if left else ("", "")
+    noun = "requirement is" if controls == 1 else "requirements are"
+    return says(
+        en=f"Not ready for inspection: {controls} {noun} not met{grave_en}{left_en}",
+        zh=f"不具备迎检条件：{controls} 项要求不符合{grave_zh}{left_zh}",
+    )
+
+
+def why_exit(view: Overview) -> Text:
+    """Return what the exit code stands for."""
+    match view.run.conclusion.exit_code:
+        case 0:
+            return says(en="all pass", zh="全部符合")
+        case 1:
+            return says(en="findings", zh="有不符合项")
+        case _:
+            return says(en="incomplete", zh="核查未完成")

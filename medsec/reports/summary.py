@@ -1,0 +1,167 @@
+"""A run on one screen, at four hosts or four hundred."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+from medsec.evidence.findings import Verdict
+from medsec.evidence.plain import plain
+from medsec.evidence.reading import Run
+from medsec.reports.folding import named
+from medsec.reports.overview import (
+    SEVERITY_ORDER,
+    Deadlines,
+    Gap,
+    Overview,
+    Unjudged,
+    conclusion_words,
+    overview,
+    why_exit,
+)
+from medsec.reports.words import SEVERITIES, VERDICTS
+from medsec.text import Language, Text, says
+
+# Rows for what fails and for what could not be judged; with the lines around them, one screen of 24 lines.
+_GAPS = 6
+_UNJUDGED = 3
+
+
+def summary(run: Run, language: Language, *, columns: int = 80, deadlines: Deadlines | None = None) -> list[str]:
+    """Return at most 24 lines, each at most `columns` wide (a Chinese character takes two).
+
+    Only the line with the path of the evidence may be longer: a path that is cut leads nowhere. Words before symbols;
+    nothing that a GBK terminal cannot show is added by medsec itself.
+    """
+    view = overview(run, deadlines)
+    lines = [_clip(line, columns) for line in _lines(view, language)]
+    return [*lines, _say(language, en="Evidence: ", zh="佐证材料：") + str(run.path)]
+
+
+def _lines(view: Overview, language: Language) -> Iterator[str]:
+    run = view.run
+    when = run.header.started.astimezone().strftime("%Y-%m-%d %H:%M")
+    institution = run.header.institution.text.in_language(language)
+    yield f"{institution}  {when}  {_say(language, en='verification', zh='主机安全核查')} {run.header.id}"
+    yield _say(language, en="Conclusion: ", zh="结论：") + conclusion_words(view).in_language(language)
+    yield _coverage(view).in_language(language)
+    yield _counts(view, language)
+    yield _by_severity(view, language)
+    if view.gaps:
+        yield ""
+        yield _head(
+            len(view.gaps), _GAPS, says(en="Not met, gravest first", zh="不符合项（按风险排列）"), language
+        )
+        for gap in view.gaps[:_GAPS]:
+            yield _gap(gap, language)
+    if view.unjudged or view.missing:
+        yield ""
+        yield _head(
+            len(view.unjudged),
+            _UNJUDGED,
+            says(en="Not judged, never a pass", zh="未能判定（不计入符合）"),
+            language,
+        )
+        for group in view.unjudged[:_UNJUDGED]:
+            yield _unjudged(group, language)
+        if view.missing:
+            yield _cut_short(view).in_language(language)
+    yield ""
+    yield from _next_step(view, language)
+    code, why = run.conclusion.exit_code, why_exit(view)
+    yield _say(language, en=f"Exit code: {code} ({why.en})", zh=f"退出码：{code}（{why.zh}）")
+
+
+def _coverage(view: Overview) -> Text:
+    judged, hosts = len(view.hosts_judged), len(view.run.hosts)
+    covered, items = view.items_covered, len(view.items)
+    done, all_ = view.run.conclusion.judged, view.run.conclusion.applicable
+    return says(
+        en=f"Coverage: hosts judged in full {judged}/{hosts}, checks {done}/{all_}, items {covered}/{items}",
+        zh=f"覆盖：主机全部判定 {judged}/{hosts} 台，判定 {done}/{all_} 项次，检查项自动核查 {covered}/{items} 项",
+    )
+
+
+def _counts(view: Overview, language: Language) -> str:
+    counts = view.run.conclusion.counts
+    short = {**VERDICTS, Verdict.NOT_APPLICABLE: says(en="n/a", zh="不适用")}
+    words = [f"{short[verdict].in_language(language)} {counts[verdict]}" for verdict in Verdict]
+    return _say(language, en="Verdicts: ", zh="判定：") + _gap_between(language).join(words)
+
+
+def _by_severity(view: Overview, language: Language) -> str:
+    words = [f"{SEVERITIES[s].in_language(language)} {view.severities[s]}" for s in SEVERITY_ORDER]
+    return _say(language, en="Failures by risk: ", zh="不符合按风险：") + _gap_between(language).join(words)
+
+
+def _head(count: int, most: int, words: Text, language: Language) -> str:
+    if count <= most:
+        return words.in_language(language) + _say(language, en=":", zh="：")
+    more = says(en=f" (first {most} of {count}):", zh=f"，共 {count} 项，列前 {most} 项：")
+    return words.in_language(language) + more.in_language(language)
+
+
+def _gap(gap: Gap, language: Language) -> str:
+    severity = SEVERITIES[gap.control.severity].in_language(language)
+    title = gap.control.title.text.in_language(language)
+    due = gap.due.strftime("%m-%d")
+    count = len(gap.entries)
+    amount = _say(language, en=f"{count} host{'s' * (count > 1)}, due {due}", zh=f"{count} 台，{due} 前")
+    return f"  [{severity}] {gap.control.item} {title} | {amount} | {named(gap.hosts, language, most=3)}"
+
+
+def _unjudged(group: Unjudged, language: Language) -> str:
+    word = VERDICTS[group.verdict].in_language(language)
+    text = plain(group.text.in_language(language)).replace("\n", " ")
+    return f"  [{word}] {named(group.hosts, language, most=2)}: {text}"
+
+
+def _cut_short(view: Overview) -> Text:
+    count = len(view.missing)
+    return says(
+        en=f"  [cut short] {count} checks were not reached; verify again",
+        zh=f"  [中断] 尚有 {count} 项次未核查，请重新核查",
+    )
+
+
+def _next_step(view: Overview, language: Language) -> Iterator[str]:
+    first = _say(language, en="Next: ", zh="下一步：")
+    blank = " " * _width(first)
+    if view.gaps:
+        gap = view.gaps[0]
+        target = gap.hosts[0] if len(gap.hosts) == 1 else ",".join(gap.hosts[:3])
+        if gap.control.enforce:
+            yield f"{first}medsec plan --control {gap.control.id} --limit {target}"
+        elif gap.control.who_acts is not None:
+            yield first + gap.control.who_acts.text.in_language(language)
+        yield f"{blank}medsec explain {gap.control.id}"
+    elif view.unjudged or view.missing:
+        hosts = [host for group in view.unjudged for host in group.hosts] or [host for host, _ in view.missing]
+        yield f"{first}medsec verify --limit {','.join(list(dict.fromkeys(hosts))[:3])}"
+    else:
+        yield f"{first}medsec report --format html=report.html"
+
+
+def _say(language: Language, *, en: str, zh: str) -> str:
+    return zh if language == "zh" else en
+
+
+def _gap_between(language: Language) -> str:
+    return "  " if language == "zh" else ", "
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _clip(line: str, columns: int) -> str:
+    """Cut `line` to `columns`, marking the cut."""
+    if _width(line) <= columns:
+        return line
+    kept, width = "", 0
+    for char in line:
+        width += _width(char)
+        if width > columns - 3:
+            break
+        kept += char
+    return kept.rstrip() + "..."

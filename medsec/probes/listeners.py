@@ -1,0 +1,228 @@
+"""Who listens on a host: every TCP and UDP socket that others can send to, and the program and unit behind it."""
+
+from __future__ import annotations
+
+import ipaddress
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from testinfra.host import Host
+
+from medsec.errors import ProbeError
+from medsec.text import says
+
+# Sockets of this host and of each network namespace of its own that has more than loopback (a container's, say); the
+# programs and units of the processes that hold them; what systemd itself listens on and what it starts for it.
+_QUESTION = r"""
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+echo '== sockets'
+ss -H -lntup | sed 's/^/here /' || exit 1
+own=$(readlink /proc/self/ns/net)
+for process in /proc/[0-9]*; do
+  space=$(readlink "$process/ns/net") || continue
+  if [ "$space" != "$own" ]; then echo "$space ${process#/proc/}"; fi
+done 2> /dev/null | sort -u -k1,1 | while read -r space number; do
+  if nsenter -t "$number" -n ip -o link show up 2> /dev/null | grep -qv ': lo:'; then
+    nsenter -t "$number" -n ss -H -lntup | sed "s/^/$space /"
+  fi
+done
+echo '== processes'
+for process in /proc/[0-9]*; do
+  number=${process#/proc/}
+  program=$(readlink "$process/exe") || continue
+  unit=$(sed -n 's,^[0-9]*:\(name=systemd\)\{0\,1\}:.*/\([^/]*\.\(service\|scope\)\).*,\2,p' "$process/cgroup" | head -n 1)
+  printf '%s\t%s\t%s\n' "$number" "$unit" "$program"
+done
+echo '== systemd'
+systemctl list-units --type=socket --state=active --plain --no-legend | while read -r socket _; do
+  started=$(systemctl show --property=Triggers --value "$socket")
+  if [ "$(systemctl show --property=Accept --value "$socket")" = yes ]; then started="${socket%.socket}@0.service"; fi
+  for unit in $started; do
+    program=$(systemctl show --property=ExecStart --value "$unit" | sed -n 's/^{ path=\([^ ]*\) ;.*/\1/p' | head -n 1)
+    systemctl show --property=Listen --value "$socket" | sed "s,\$,\t$socket\t$program,"
+  done
+done
+echo '== ephemeral'
+cat /proc/sys/net/ipv4/ip_local_port_range
+echo '== end'
+"""
+_SOCKET = re.compile(
+    r"(?P<space>\S+) (?P<protocol>tcp|udp)\s+\S+\s+\d+\s+\d+\s+(?P<local>\S+)\s+\S+\s*(?P<users>.*)"
+)
+# Where every user can put a program, so that its bare name says nothing.
+_ANYBODYS = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/user/", "/home/")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """One process that holds a socket. `program` is what systemd would start where systemd itself holds it."""
+
+    pid: int
+    program: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Listener:
+    """One listening socket."""
+
+    protocol: str
+    address: str
+    port: int
+    # Bound to loopback: nobody but this host reaches it.
+    local: bool
+    # The network namespace, or empty for the host's own.
+    space: str
+    holders: tuple[Holder, ...]
+
+    @property
+    def place(self) -> str:
+        return f"{self.protocol} {self.address}:{self.port}" + (f" in {self.space}" if self.space else "")
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Everything that listens, the running programs, and the ports that clients are given."""
+
+    sockets: tuple[Listener, ...]
+    running: tuple[Holder, ...]
+    ephemeral: range
+
+
+def listeners(host: Host) -> Listeners:
+    """Return what listens on `host`, read as root with one command. Raises ProbeError when it cannot be read."""
+    done = host.run("sh -c %s", _QUESTION)
+    if done.rc != 0 or "== end" not in done.stdout:
+        raise ProbeError(
+            says(
+                en=f"the listening sockets could not be read (exit code {done.rc}): {done.stderr.strip()[-300:]}",
+                zh=f"无法读取监听端口（退出码 {done.rc}）：{done.stderr.strip()[-300:]}",
+            )
+        )
+    return parse(done.stdout)
+
+
+def parse(answer: str) -> Listeners:
+    """Return what the answer to the question says. Raises ProbeError when it does not parse."""
+    sections: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in answer.splitlines():
+        if line.startswith("== "):
+            lines = sections.setdefault(line.removeprefix("== "), [])
+        elif line.strip():
+            lines.append(line)
+    try:
+        running = {holder.pid: holder for holder in map(_holder, sections["processes"])}
+        activated = dict(_activated(sections["systemd"]))
+        low, high = map(int, sections["ephemeral"][0].split())
+        sockets = tuple(_listener(line, running, activated) for line in sections["sockets"])
+    except (KeyError, ValueError, IndexError, AttributeError) as error:
+        raise ProbeError(
+            says(
+                en=f"the list of listening sockets does not parse ({error!r}): {answer[:200]!r}",
+                zh=f"监听端口列表无法解析（{error!r}）：{answer[:200]!r}",
+            )
+        ) from error
+    return Listeners(sockets, tuple(running.values()), range(low, high + 1))
+
+
+def _holder(line: str) -> Holder:
+    number, unit, program = line.split("\t")
+    return Holder(int(number), program.removesuffix(" (deleted)"), unit)
+
+
+def _activated(lines: Iterable[str]) -> Iterator[tuple[tuple[str, int], Holder]]:
+    """Yield the network sockets that systemd holds for a program: protocol and port, and that program."""
+    for line in lines:
+        listen, socket, program = line.split("\t")
+        found = re.fullmatch(r"(?:.*:)?(\d+) \((Stream|Datagram)\)", listen)
+        if found:
+            protocol = "tcp" if found.group(2) == "Stream" else "udp"
+            yield (protocol, int(found.group(1))), Holder(1, program, socket)
+
+
+def _listener(line: str, running: Mapping[int, Holder], activated: Mapping[tuple[str, int], Holder]) -> Listener:
+    found = _SOCKET.fullmatch(line)
+    if found is None:
+        raise ValueError(line)
+    host, _, port = found["local"].rpartition(":")
+    host = host.strip("[]").replace("]%", "%")
+    address, _, device = host.partition("%")
+    protocol = found["protocol"]
+    holders: list[Holder] = []
+    for name, number in re.findall(r'\("([^"]*)",pid=(\d+)', found["users"]):
+        pid = int(number)
+        if pid == 1 and (protocol, int(port)) in activated:
+            holders.append(activated[protocol, int(port)])
+        else:
+            holders.append(running.get(pid, Holder(pid, name, "")))
+    return Listener(
+        protocol=protocol,
+        address=host,
+        port=int(port),
+        local=device == "lo" or _is_loopback(address),
+        space="" if found["space"] == "here" else found["space"],
+        holders=tuple(dict.fromkeys(holders)),
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    if address == "*":
+        return False
+    parsed = ipaddress.ip_address(address)
+    return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
+
+
+def is_client(listener: Listener, found: Listeners, client_programs: Iterable[str]) -> bool:
+    """Return whether the socket is a client's, waiting for answers on the ephemeral UDP port that it was given."""
+    names = set(client_programs)
+    return (
+        listener.protocol == "udp"
+        and listener.port in found.ephemeral
+        and bool(listener.holders)
+        and all(posixpath.basename(holder.program) in names for holder in listener.holders)
+    )
+
+
+def problem(listener: Listener, listens: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:
+    """Return in what `listener` departs from the registered `listens` (English, Chinese), or None.
+
+    + listens: entries of the ledger with `protocol`, `port`, `process` and `sources`
+    """
+    who_en = " and ".join(_shown(holder) for holder in listener.holders) or "the kernel or a hidden process"
+    who_zh = "、".join(_shown(holder) for holder in listener.holders) or "内核或隐藏进程"
+    entries = [e for e in listens if (e["protocol"], e["port"]) == (listener.protocol, listener.port)]
+    if not entries or listener.space:
+        return (
+            f"{who_en} listens on {listener.place}, which the ledger does not register",
+            f"{who_zh} 监听 {listener.place}，台账未登记",
+        )
+    strangers = [h for h in listener.holders if not any(_is(h, entry["process"]) for entry in entries)]
+    if strangers or not listener.holders:
+        wanted = ", ".join(sorted({entry["process"] for entry in entries}))
+        return (
+            f"{who_en} listens on {listener.place}, which the ledger registers for {wanted}",
+            f"{who_zh} 监听 {listener.place}，而台账登记的程序为 {wanted}",
+        )
+    if not listener.local and all(entry["sources"] == ["local"] for entry in entries):
+        return (
+            f"{who_en} listens on {listener.place}, which the ledger registers for loopback only",
+            f"{who_zh} 监听 {listener.place}，而台账登记为仅限本机回环地址",
+        )
+    return None
+
+
+def _shown(holder: Holder) -> str:
+    unit = f", {holder.unit}" if holder.unit else ""
+    return f"{holder.program} (pid {holder.pid}{unit})"
+
+
+def _is(holder: Holder, process: str) -> bool:
+    if process.startswith("/"):
+        return holder.program == process
+    if process.endswith(".service"):
+        return holder.unit == process
+    return posixpath.basename(holder.program) == process and not holder.program.startswith(_ANYBODYS)

@@ -1,0 +1,61 @@
+# Prints what is in use of the services named in $SERVICES (units without suffix) and $PROGRAMS (program files), a line each:
+#   unit NAME mask|disable|stop    a unit that runs, or that boot, a socket or another unit starts; what can be done to it
+#   process PID PROGRAM            a program that no such unit started
+# A unit file that the site wrote itself cannot be masked, one that systemd-run made cannot be disabled. Reads only; both
+# engines run it.
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+set -f # names are words, never patterns
+
+listed() { # PROGRAM : is its file's name in $PROGRAMS?
+  name=${1##*/}
+  for program in $PROGRAMS; do
+    if [ "$program" = "${name%" (deleted)"}" ]; then return 0; fi
+  done
+  return 1
+}
+
+property() { systemctl show --property="$2" --value -- "$1"; }
+
+in_use() { # UNIT
+  case $(property "$1" ActiveState) in active | activating | reloading | refreshing) return 0 ;; esac
+  case $(property "$1" LoadState) in masked | not-found) return 1 ;; esac
+  case $(property "$1" UnitFileState) in enabled*) return 0 ;; esac
+  [ -n "$(property "$1" WantedBy)$(property "$1" RequiredBy)" ]
+}
+
+tell() { # UNIT
+  case $(property "$1" FragmentPath) in
+    /run/systemd/transient/*) echo "unit $1 stop" ;;
+    /etc/systemd/system/*) echo "unit $1 disable" ;;
+    *) echo "unit $1 mask" ;;
+  esac
+}
+
+{
+  # Sockets, paths and timers come first, so that none starts again what was stopped.
+  for suffix in socket path timer service; do
+    for name in $SERVICES; do
+      if in_use "$name.$suffix"; then tell "$name.$suffix"; fi
+    done
+  done
+
+  systemctl list-units --type=socket --state=active --plain --no-legend | while read -r socket _; do
+    started=$(property "$socket" Triggers)
+    if [ "$(property "$socket" Accept)" = yes ]; then started="${socket%.socket}@0.service"; fi
+    for unit in $started; do
+      program=$(property "$unit" ExecStart | sed -n 's/^{ path=\([^ ]*\) ;.*/\1/p' | head -n 1)
+      if [ -n "$program" ] && listed "$program"; then tell "$socket"; fi
+    done
+  done
+
+  find /proc -maxdepth 1 -name '[0-9]*' | while IFS=/ read -r _ _ number; do
+    program=$(readlink "/proc/$number/exe") || continue
+    if ! listed "$program"; then continue; fi
+    unit=$(sed -n 's,^[0-9]*:\(name=systemd\)\{0\,1\}:/system\.slice/\(.*/\)\{0\,1\}\([^/]*\.service\)$,\3,p' "/proc/$number/cgroup")
+    case $unit in
+      '') echo "process $number $program" ;;
+      *@*) echo "process $number $program" ;; # one connection of a socket, which is told above
+      *) tell "$unit" ;;
+    esac
+  done
+} | awk '!told[$0]++'

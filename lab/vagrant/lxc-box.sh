@@ -1,0 +1,24 @@
+#!/bin/bash
+# lxc-box.sh BOX KEY LOWER...      (LOWER: read-only folders, the uppermost first)
+# BOX: a Vagrant box for the provider lxc, of the root file system that the lab's hosts have.
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=box.sh
+. "$here/box.sh"
+private "$0" "$@"
+box=$1 key=$2
+shift 2
+work=$(mktemp -d "$(dirname "$box")/.lxc-box.XXXXXX")
+trap 'end "$work"' EXIT
+lay "$work" "$@"
+prepare "$work/rootfs" "$key"
+# Nothing to log in at, and no devices to settle: a container has neither a terminal nor udev.
+systemctl --quiet --root="$work/rootfs" mask console-getty.service getty@tty1.service systemd-udevd.service \
+  systemd-udev-trigger.service systemd-udevd-kernel.socket systemd-udevd-control.socket
+printf '{"provider": "lxc", "version": "1.0.0"}\n' > "$work/metadata.json"
+printf '%s\n' 'lxc.include = /usr/share/lxc/config/common.conf' 'lxc.arch = linux64' \
+  'lxc.apparmor.profile = unconfined' > "$work/lxc-config"
+# --xattrs: file capabilities, without which ping is root's alone.
+tar --create --numeric-owner --xattrs --xattrs-include='*' --directory "$work" ./rootfs | gzip -1 > "$work/rootfs.tar.gz"
+tar --create --file "$work/box" --directory "$work" ./metadata.json ./lxc-config ./rootfs.tar.gz
+mv "$work/box" "$box"

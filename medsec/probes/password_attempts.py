@@ -1,0 +1,189 @@
+"""Real attempts to set weak passwords through PAM, for an account that exists in a private copy of /etc only."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from testinfra.host import Host
+
+from medsec.errors import ProbeError
+from medsec.probes import private_etc
+from medsec.text import Text, says
+
+_UPPER, _LOWER, _DIGIT, _OTHER = "BCDFGHJKLMNPQRSTVWXZ", "bcdfghjkmnpqrstvwxz", "23456789", "#%+=_@-"
+_CLASSES = {
+    says(en="upper-case letter", zh="大写字母"): _UPPER,
+    says(en="lower-case letter", zh="小写字母"): _LOWER,
+    says(en="digit", zh="数字"): _DIGIT,
+    says(en="special character", zh="特殊字符"): _OTHER,
+}
+# From the word list that comes with cracklib, for the shortest password that is long enough.
+_WORDS = ("Elephant", "Conservative", "Administration", "Internationalization")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A password to try: what it lacks, or None for one that must be accepted; and the user name it needs, if any."""
+
+    lacks: Text | None
+    password: str
+    user: str | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of one candidate: through which service, set by whom, and whether it was stored."""
+
+    service: str
+    by: str  # "root" or "user"
+    candidate: Candidate
+    accepted: bool
+    message: str
+
+
+def candidates(*, minlen: int, minclass: int, user: str) -> list[Candidate]:
+    """Return passwords that each lack one thing only, and at the end one that lacks nothing.
+
+    + minlen: the characters that are wanted
+    + minclass: the classes that are wanted, of four
+    """
+    length = max(minlen + 8, 16)
+    classes = list(_CLASSES)
+    weak = [
+        Candidate(
+            says(en=f"only {minlen - 1} characters", zh=f"仅 {minlen - 1} 位"),
+            _mixed(minlen - 1, _CLASSES.values()),
+        )
+    ]
+    for missing in itertools.combinations(classes, 5 - minclass):
+        en = " and ".join(f"no {name.en}" for name in missing)
+        zh = "、".join(f"无{name.zh}" for name in missing)
+        rest = [_CLASSES[name] for name in classes if name not in missing]
+        weak.append(Candidate(says(en=en, zh=zh), _mixed(length, rest)))
+    weak.append(Candidate(says(en="the user name inside", zh="包含用户名"), f"{_mixed(length - 8)}{user}", user))
+    word = next((word for word in _WORDS if len(word) + 2 >= minlen), _WORDS[-1])
+    weak.append(Candidate(says(en="a dictionary word", zh="字典单词"), f"{word}#7"))
+    return [*weak, Candidate(None, _mixed(length))]
+
+
+def _mixed(length: int, classes: Iterable[str] = tuple(_CLASSES.values())) -> str:
+    """Return random characters, one class after the other, so that nothing repeats and no run of one class forms."""
+    turns = itertools.cycle(classes)
+    password = ""
+    while len(password) < length:
+        alphabet = next(turns)
+        fresh = [character for character in alphabet if character not in password[-8:]]
+        password += secrets.choice(fresh)
+    return password
+
+
+# One account for each attempt, so that all run side by side: libpam makes a user who was refused wait two seconds.
+# Each account gets its first hash straight from pam_unix, whatever the stack under trial would say.
+_SCRIPT = r"""
+for tool in chpasswd grep passwd sed setpriv timeout tr; do
+    command -v "$tool" > /dev/null || { echo "$tool is missing" >&2; exit 3; }
+done
+file_of() { for d in /tmp/pam.d /usr/lib/pam.d /usr/share/pam.d; do [ ! -e "$d/$1" ] || { echo "$d/$1"; return; }; done; }
+hash() { sed -n "s/^$1:\([^:]*\):.*/\1/p" /etc/shadow; }
+cp -aL /etc/pam.d /tmp/pam.d
+while read -r service by number name uid password; do
+    if getent passwd "$name" > /dev/null 2>&1; then echo "the account name $name is taken" >&2; exit 3; fi
+    echo "$name:x:$uid:$uid::/nonexistent:/bin/sh" >> /etc/passwd
+    echo "$name:!:19000:0:99999:7:::" >> /etc/shadow
+    echo "$name:x:$uid:" >> /etc/group
+    if [ -e /etc/gshadow ]; then echo "$name:!::" >> /etc/gshadow; fi
+    echo "$name:$current" >> /tmp/first
+done < /tmp/rows
+rm -f /etc/pam.d/chpasswd
+echo 'password required pam_unix.so sha512 rounds=1000' > /etc/pam.d/chpasswd
+chpasswd < /tmp/first
+rm -f /etc/pam.d/chpasswd
+if [ -n "$(file_of chpasswd)" ]; then cp -L "$(file_of chpasswd)" /etc/pam.d/chpasswd; fi
+try() {
+    before=$(hash "$name")
+    [ "${#before}" -gt 20 ] || { echo "no first password for $name" >&2; exit 3; }
+    turn=0
+    while [ "$turn" -lt 50 ]; do
+        case $by-$service in
+            root-chpasswd) echo "$name:$password" | timeout 30 chpasswd;;
+            root-*) printf '%s\n%s\n' "$password" "$password" | timeout 30 passwd "$name";;
+            user-*) printf '%s\n%s\n%s\n' "$current" "$password" "$password" |
+                timeout 30 setpriv --reuid "$uid" --regid "$uid" --clear-groups passwd;;
+        esac > "/tmp/said.$name" 2>&1 && break
+        # Somebody else was writing at that moment: no answer yet.
+        grep -q 'lock busy' "/tmp/said.$name" || break
+        turn=$((turn + 1))
+    done
+    if [ "$(hash "$name")" = "$before" ]; then outcome=refused; else outcome=accepted; fi
+    echo "$service|$by|$number|$outcome|$(tr '\n' ' ' < "/tmp/said.$name")" > "/tmp/outcome.$name"
+}
+# Where chpasswd does not use PAM (the RHEL family builds it so) it writes whatever root gives it: no PAM path.
+chpasswd_asks=no
+if grep -q 'libpam\.so' "$(command -v chpasswd)"; then chpasswd_asks=yes; fi
+in_place=
+while read -r service by number name uid password; do
+    if [ "$service" = chpasswd ]; then
+        if [ "$chpasswd_asks" = no ]; then continue; fi
+    elif [ "$service" != "$in_place" ]; then
+        wait
+        rm -f /etc/pam.d/passwd
+        cp -L "$(file_of "$service")" /etc/pam.d/passwd
+        in_place=$service
+    fi
+    try < /dev/null &
+done < /tmp/rows
+wait
+cat /tmp/outcome.*
+"""
+
+
+def attempts(host: Host, services: Sequence[str], *, minlen: int, minclass: int) -> list[Attempt]:
+    """Return what became of each candidate, set by root and by its user, through the PAM stack of each service.
+
+    `chpasswd` is tried by itself where it asks PAM. Of any other service the stack is put in the place of `passwd`'s,
+    in the private copy. Raises ProbeError when an attempt could not be made.
+    """
+    paths = [("chpasswd", "root"), *((service, by) for service in services for by in ("root", "user"))]
+    tried = {path: candidates(minlen=minlen, minclass=minclass, user=_name()) for path in paths}
+    # No host gives out user ids of this height, and no account of the host has them.
+    uid = itertools.count(2_000_000_000 + secrets.randbelow(100_000_000))
+    rows = [
+        f"{service} {by} {number} {candidate.user or _name()} {next(uid)} {candidate.password}"
+        for (service, by), row in tried.items()
+        for number, candidate in enumerate(row)
+    ]
+    given = f"current={_mixed(20)}\ncat > /tmp/rows <<'END'\n{chr(10).join(rows)}\nEND\n"
+    output = private_etc.run(host, given + _SCRIPT)
+    found = parse(output, tried)
+    done = Counter((attempt.service, attempt.by) for attempt in found)
+    missing = [path for path in paths if done[path] != len(tried[path]) and (path != paths[0] or done[path])]
+    if missing:
+        raise ProbeError(
+            says(
+                en=f"attempts through {missing[0][0]} by {missing[0][1]} are missing: {output}",
+                zh=f"缺少经 {missing[0][0]}（由 {missing[0][1]} 设置）的实测结果：{output}",
+            )
+        )
+    return found
+
+
+def _name() -> str:
+    return "m" + "".join(secrets.choice("bcdfghjklmnpqrstvwxz") for _ in range(8))
+
+
+def parse(output: str, tried: Mapping[tuple[str, str], Sequence[Candidate]]) -> list[Attempt]:
+    """Return the attempts that the script reported, one a line: service|by|number|outcome|what the program said."""
+    found = {}
+    for line in output.splitlines():
+        fields = line.split("|", 4)
+        if len(fields) != 5 or fields[3] not in ("accepted", "refused") or not fields[2].isdigit():
+            raise ProbeError(says(en=f"an attempt was reported as {line!r}", zh=f"实测结果无法识别：{line!r}"))
+        service, by, number, outcome, message = fields
+        candidate = tried[service, by][int(number)]
+        attempt = Attempt(service, by, candidate, outcome == "accepted", message.strip())
+        found[list(tried).index((service, by)), int(number)] = attempt
+    return [found[place] for place in sorted(found)]

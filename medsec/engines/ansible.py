@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +26,24 @@ from medsec.inventory import effective
 from medsec.text import says
 
 _PATIENCE = 120  # seconds beyond the longest task after which a silent engine is stopped
+
 # ansible-playbook: 0 all well, 2 a host failed, 4 a host was unreachable; anything else means that it did not work.
 _ANSWERED = {0, 2, 4, 6, 8}
+
+# What Ansible says both of a broken connection and of an interpreter that is not there to take what is piped to it.
+_UNSENT = "Data could not be sent to remote host"
+_PYTHON = """\
+---
+- name: Look for Python
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Look for Python
+      ansible.builtin.raw: >-
+        command -v {{ ansible_python_interpreter | default('/usr/bin/python3') }} > /dev/null
+        || { echo 'python: not found' >&2; exit 127; }
+      check_mode: false
+"""
 
 
 class AnsibleEngine:
@@ -85,17 +101,29 @@ class _Run:
         self._folder = folder
         self._entered: dict[str, list[str]] = {host: [] for host in work.todo}
         self._stopped: set[str] = set()
+        self._doubtful: dict[str, Event] = {}
 
     def run(self) -> None:
+        families = self._roles()
+        for message in self._play("harden.yml", harden_playbook(families), list(self._work.todo)):
+            if message["type"] == "entered":
+                self._entered[message["host"]].append(message["control"])
+            else:
+                self._take(_event(message))
+        if self._doubtful:
+            self._look_for_python()
+        for host in self._work.todo:
+            self._conclude(host)
+
+    def _play(self, name: str, text: str, hosts: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """Run a playbook on `hosts` and yield what its callback tells."""
         ended = False
-        with child(self._command(), env=_environment(self._work, self._folder)) as process:
+        with child(self._command(name, text, hosts), env=_environment(self._work, self._folder)) as process:
             for message in process.lines(silence=self._work.seconds_per_task + _PATIENCE):
-                if message["type"] == "entered":
-                    self._entered[message["host"]].append(message["control"])
-                elif message["type"] == "event":
-                    self._take(_event(message))
-                else:
+                if message["type"] == "end":
                     ended = True
+                else:
+                    yield message
             code = process.wait()
             if not ended or code not in _ANSWERED:
                 words = process.last_words()
@@ -105,13 +133,14 @@ class _Run:
                         zh=f"ansible-playbook 未完成即退出（退出码 {code}）：{words}",
                     )
                 )
-        for host in self._work.todo:
-            self._conclude(host)
 
     def _take(self, event: Event) -> None:
         unreachable = event.status is Status.UNREACHABLE
         if event.status is Status.FAILED or unreachable:
             self._stopped.add(event.host)
+        if unreachable and event.control is None and _UNSENT in (event.message or ""):
+            self._doubtful[event.host] = event
+            return
         if unreachable or (event.control is None and event.status is Status.FAILED):
             event = replace(event, message=why(event.message or ""))
             self._result.unreachable[event.host] = event.message or ""
@@ -124,6 +153,16 @@ class _Run:
             outcome.take(event)
         if event.control is not None or event.status not in {Status.OK, Status.CHANGED}:
             self._on_event(event)
+
+    def _look_for_python(self) -> None:
+        """Tell hosts without Python from hosts whose connection broke: both refuse what is piped to them."""
+        doubtful, self._doubtful = self._doubtful, {}
+        for message in self._play("python.yml", _PYTHON, list(doubtful)):
+            if message["type"] == "event" and message["status"] in {"failed", "unreachable"}:
+                doubtful[message["host"]] = replace(doubtful[message["host"]], message=message["message"])
+        for event in doubtful.values():
+            words = (event.message or "").replace(_UNSENT, "connection lost")
+            self._take(replace(event, message=words))
 
     def _conclude(self, host: str) -> None:
         """Say which controls of `host` ran to their end."""
@@ -144,17 +183,15 @@ class _Run:
                     zh="Ansible 未执行该控制项：角色索引已过期，请运行 `medsec build`",
                 )
 
-    def _command(self) -> list[str]:
-        families = self._roles()
-        play = self._write("harden.yml", harden_playbook(families))
+    def _command(self, name: str, text: str, hosts: Sequence[str]) -> list[str]:
+        play = self._write(name, text)
         todo = self._write("todo.json", json.dumps({"medsec_todo": dict(self._work.todo)}))
         values = self._write("values.yml", self._values())
-        limit = self._write("hosts", "\n".join(self._work.todo) + "\n")
+        limit = self._write("hosts", "\n".join(hosts) + "\n")
         inventory = self._work.inventory.path
         source = inventory / "hosts.yml" if inventory.is_dir() else inventory
         command = [_executable(), str(play), "--inventory", str(source), "--inventory", str(values)]
-        command += ["--limit", f"@{limit}"]
-        command += ["--extra-vars", f"@{todo}", "--forks", str(self._work.forks)]
+        command += ["--limit", f"@{limit}", "--extra-vars", f"@{todo}", "--forks", str(self._work.forks)]
         return [*command, "--check", "--diff"] if self._work.mode == "plan" else command
 
     def _values(self) -> str:

@@ -1,0 +1,35 @@
+"""Every control, every scenario, each engine, on fresh hosts: violated, failed, remedied, passed, nothing else touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medsec.catalogue.controls import Control, Controls, load_controls
+from medsec.lab import Lab
+from medsec.trials.cases import ENGINES, cases
+from medsec.trials.trial import run
+
+CONTROLS = load_controls(Path(__file__).parents[2] / "roles")
+
+
+@pytest.fixture(scope="module")
+def controls() -> Controls:
+    return CONTROLS
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("control", CONTROLS.values(), ids=list(CONTROLS))
+def test_trial(lab: Lab, controls: Controls, control: Control, engine: str) -> None:
+    todo = cases([control], [engine])
+    assert todo, f"{control.id} has no scenario: nothing would be tried"
+    outcomes = run(lab, controls, todo)
+    broken = [
+        f"{outcome.case.name}: {leg.name}: {leg.detail}"
+        for outcome in outcomes
+        for leg in outcome.legs
+        if not leg.passed
+    ]
+    assert not broken, "\n".join(broken)
+    assert all(outcome.passed for outcome in outcomes)

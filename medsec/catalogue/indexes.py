@@ -108,19 +108,20 @@ def _default(parameter: Parameter) -> Any:
 
 
 def _task(control: Control) -> str:
-    tags = ", ".join(dict.fromkeys([control.id, control.item, control.family]))
-    conditions = "".join(f"    - {condition}\n" for condition in _conditions(control))
-    return (
-        f"- name: {control.title.en}\n"
-        "  ansible.builtin.include_tasks:\n"
-        f"    file: ../controls/{control.id}/tasks.yml\n"
-        f"    apply: {{tags: [{tags}]}}\n"
-        f"  tags: [{tags}]\n"
-        f"  when:\n{conditions}\n"
-        f"- name: Reload what {control.id} changed\n"
-        "  ansible.builtin.meta: flush_handlers\n"
-        f"  tags: [{tags}]\n"
-    )
+    tags = list(dict.fromkeys([control.id, control.item, control.family]))
+    file = f"../controls/{control.id}/tasks.yml"
+    enter = {
+        "name": control.title.en,
+        "ansible.builtin.include_tasks": {"file": file, "apply": {"tags": [*tags]}},
+        "tags": [*tags],
+        "when": _conditions(control),
+    }
+    flush = {
+        "name": f"Reload what {control.id} changed",
+        "ansible.builtin.meta": "flush_handlers",
+        "tags": [*tags],
+    }
+    return _dump([enter]) + "\n" + _dump([flush])
 
 
 def _conditions(control: Control) -> list[str]:

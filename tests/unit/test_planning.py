@@ -1,0 +1,149 @@
+"""Judge, change what does not pass, judge again; with the guard around what may lock out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medsec.catalogue.controls import Control, Controls
+from medsec.engines.ansible import AnsibleEngine
+from medsec.engines.base import Event, Status, Work
+from medsec.engines.planning import Selection, apply, plan
+from medsec.evidence.findings import Finding, Verdict
+from medsec.inventory import Host, Inventory, load_inventory
+from medsec.text import says
+from tests import engine_site as site
+
+
+class Site:
+    """A site of local hosts, and a judge that looks at the files that the controls are about."""
+
+    def __init__(self, folder: Path) -> None:
+        roles = folder / "roles"
+        self.target = folder / "target"
+        self.target.mkdir()
+        self.controls: Controls = site.catalogue(
+            self._control(roles, "a_door", risk="access"),
+            self._control(roles, "b_plain"),
+            self._control(roles, "c_by_hand", enforce=False, who_acts=site.BOTH),
+        )
+        local = {
+            "ansible_connection": "local",
+            "ansible_become": False,
+            "ansible_python_interpreter": sys.executable,
+        }
+        self.inventory: Inventory = load_inventory(site.make_site(folder / "site", {"one": local, "two": local}))
+        for name, host in self.inventory.hosts.items():
+            for control in self.controls.values():
+                host.variables[control.variable("path")] = str(self.path(name, control.id))
+        self.fixed: dict[tuple[str, str], Verdict] = {}
+        self.judged: list[list[str]] = []
+
+    def _control(self, roles: Path, name: str, **more: Any) -> Control:
+        return site.make_control(roles, name, path="/nowhere", **more)
+
+    def path(self, host: str, control: str) -> Path:
+        return self.target / f"{host}-{control}"
+
+    def selection(self, *, every: bool = False) -> Selection:
+        return Selection(self.inventory, list(self.inventory.hosts.values()), self.controls, every=every)
+
+    def judge(self, hosts: Sequence[Host], controls: Sequence[Control]) -> Iterator[Finding]:
+        self.judged.append([host.name for host in hosts])
+        for host in hosts:
+            for control in controls:
+                there = self.path(host.name, control.id).is_file()
+                verdict = self.fixed.get((host.name, control.id), Verdict.PASS if there else Verdict.FAIL)
+                text = says(en=verdict.value, zh=verdict.value)
+                yield Finding(host.name, control.id, "NW-10", verdict, text, datetime.now(UTC), 0.0)
+
+
+class Watch:
+    """A guard that notes what it was put around, and turns away the hosts it is told to."""
+
+    def __init__(self, refuse: Mapping[str, str]) -> None:
+        self.refuse = refuse
+        self.around_what: list[dict[str, list[str]]] = []
+        self.left: list[str] = []
+
+    @contextmanager
+    def around(self, work: Work) -> Iterator[Mapping[str, str]]:
+        self.around_what.append({host: list(controls) for host, controls in work.todo.items()})
+        try:
+            yield self.refuse
+        except BaseException:
+            self.left.append("by an exception")
+            raise
+        self.left.append("after the work")
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_only_what_does_not_pass_is_changed_and_the_rest_is_not_judged_twice(clinic: Site) -> None:
+    for control in clinic.controls:
+        clinic.path("two", control).touch()
+    guard = Watch({})
+    done = apply(clinic.selection(), AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None, guard=guard)
+    assert done.result is not None
+    assert set(done.result.outcomes) == {("one", "a_door"), ("one", "b_plain")}
+    assert clinic.judged == [["one", "two"], ["one"]]
+    assert guard.around_what == [{"one": ["a_door"]}]
+    assert guard.left == ["after the work"]
+    verdicts = {(finding.host, finding.control): finding.verdict for finding in done.after}
+    assert len(verdicts) == len(done.before)
+    assert [pair for pair, verdict in verdicts.items() if verdict is not Verdict.PASS] == [("one", "c_by_hand")]
+    assert [(finding.host, finding.control) for finding in done.by_hand] == [("one", "c_by_hand")]
+
+
+def test_a_healthy_fleet_costs_one_judgement(clinic: Site) -> None:
+    for host in clinic.inventory.hosts:
+        for control in clinic.controls:
+            clinic.path(host, control).touch()
+    done = apply(clinic.selection(), AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None)
+    assert done.result is None
+    assert done.after is done.before
+    assert len(clinic.judged) == 1
+    assert (
+        plan(clinic.selection(), AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None).result is None
+    )
+
+
+def test_waived_unreachable_and_not_applicable_pairs_are_left_alone_even_by_all(clinic: Site) -> None:
+    left = [Verdict.WAIVED, Verdict.UNREACHABLE, Verdict.NOT_APPLICABLE]
+    clinic.fixed = dict.fromkeys([(h, c) for h in clinic.inventory.hosts for c in clinic.controls], Verdict.WAIVED)
+    clinic.fixed |= dict(zip([("one", "a_door"), ("one", "b_plain"), ("two", "a_door")], left, strict=True))
+    done = apply(clinic.selection(every=True), AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None)
+    assert done.result is None
+
+
+def test_a_host_that_cannot_be_protected_keeps_its_way_in_as_it_is(clinic: Site) -> None:
+    events: list[Event] = []
+    guard = Watch({"one": "no room for a snapshot"})
+    done = apply(clinic.selection(), AnsibleEngine(), judge=clinic.judge, on_event=events.append, guard=guard)
+    assert done.result is not None
+    assert done.result.outcomes["one", "a_door"].failed == "no room for a snapshot"
+    assert not clinic.path("one", "a_door").exists()
+    assert clinic.path("two", "a_door").exists()
+    assert clinic.path("one", "b_plain").exists()
+    refused = [event for event in events if event.status is Status.FAILED]
+    assert [(event.host, event.control) for event in refused] == [("one", "a_door")]
+
+
+def test_a_plan_foresees_what_all_would_run(clinic: Site) -> None:
+    clinic.path("one", "b_plain").write_text("otherwise\n")
+    clinic.path("two", "b_plain").write_text("as wanted\n")
+    clinic.path("two", "b_plain").chmod(0o600)
+    planned = plan(clinic.selection(every=True), AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None)
+    assert planned.result is not None
+    changed = {pair: outcome.changed for pair, outcome in planned.result.outcomes.items()}
+    assert changed == {("one", "a_door"): 1, ("one", "b_plain"): 1, ("two", "a_door"): 1, ("two", "b_plain"): 0}
+    assert clinic.path("one", "b_plain").read_text() == "otherwise\n"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medsec.lab import machine, seed
+from medsec.lab.backend import State, await_banner
 from medsec.lab.cgroups import Group
 from medsec.lab.definition import HostSpec
 from medsec.lab.errors import LabError
@@ -20,6 +21,7 @@ from medsec.lab.place import Place
 from medsec.text import says
 
 _LAUNCHER = Path(__file__).resolve().parent / "launch.sh"
+_BOOT_SECONDS = 120
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -41,7 +43,11 @@ class Container:
         """What the host has changed, file by file, since it was made."""
         return self.place.disk(self.name) / "upper"
 
-    def state(self) -> str:
+    def prepare(self) -> None:
+        """Build the images that are missing."""
+        self.place.images.lower(self.spec)
+
+    def state(self) -> State:
         """Return `stopped`, `running`, or `orphaned`: its processes live on without the launcher that keeps it."""
         if not self.group.populated():
             return "stopped"
@@ -66,8 +72,22 @@ class Container:
         lower = self.place.images.lower(self.spec)
         seed.sow(self.upper, lower, seed.files(self.name, self.spec, self.place.network, names, keys))
 
-    def boot(self) -> None:
-        """Start the host on the disk it has; return at once."""
+    def made(self) -> bool:
+        """Tell whether the host has a disk."""
+        return self.upper.is_dir()
+
+    def start(self) -> None:
+        """Boot from the disk that is there; return when the host is ready."""
+        self.kill()
+        self._launch()
+        self.await_ready()
+
+    def await_ready(self) -> None:
+        """Wait until sshd answers and systemd has finished booting."""
+        await_banner(self.place, self.name, self.spec, _BOOT_SECONDS)
+        self.run_as_root("systemctl is-system-running --wait || true\n", timeout=_BOOT_SECONDS)
+
+    def _launch(self) -> None:
         disk = self.place.disk(self.name)
         shutil.rmtree(
             disk / "work", ignore_errors=True
@@ -98,11 +118,6 @@ class Container:
                 env=machine.environment(),
                 check=True,
             )
-
-    def settled(self, seconds: float) -> str:
-        """Wait until systemd has finished booting; return `running` or `degraded`. Raises LabError after `seconds`."""
-        done = self.run_as_root("systemctl is-system-running --wait || true\n", timeout=seconds)
-        return done.stdout.strip()
 
     def run_as_root(self, script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a shell script inside the host as root, past SSH; `timeout` in seconds.
@@ -147,11 +162,25 @@ class Container:
         """Stop the host at once, with everything that belongs to it; its changes stay on the disk."""
         self.group.kill()
 
+    def reset(self, names: Mapping[str, Sequence[str]], keys: seed.Keys) -> None:
+        """Make the host anew and boot it."""
+        self.kill()
+        self.make(names, keys)
+        self.start()
+
     def save(self, label: str) -> None:
         """Copy the host's disk aside while the host holds still."""
+        self.leader()  # refuses a host that is not running
         with self.group.frozen():
             seed.copy_tree(self.upper, self.place.snapshot(self.name, label))
 
-    def bring_back(self, label: str) -> None:
-        """Replace the disk of the stopped host by a copy that was saved."""
+    def saved(self) -> list[str]:
+        """Return the labels of the copies that are kept."""
+        folder = self.place.snapshots(self.name)
+        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+    def restore(self, label: str) -> None:
+        """Boot the host from the copy kept as `label`."""
+        self.kill()
         seed.copy_tree(self.place.snapshot(self.name, label), self.upper)
+        self.start()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from medsec.lab import seed
+from medsec.lab.backend import Backend
 from medsec.lab.container import Container
 from medsec.lab.definition import HostSpec
 from medsec.lab.errors import LabError
 from medsec.lab.place import Place
+from medsec.lab.virtual import VirtualMachine
 from medsec.text import says
 
 
@@ -55,16 +55,22 @@ class LabHost:
         return seed.ADMIN
 
     @property
-    def container(self) -> Container:
-        """The container behind the host. Raises LabError for a virtual machine."""
-        if self.spec.tier != "container":
-            raise LabError(
-                says(
-                    en=f"{self.name} is a virtual machine, this needs a host of tier container",
-                    zh=f"{self.name} 是虚拟机，此操作仅适用于容器主机（tier: container）",
-                )
+    def backend(self) -> Backend:
+        """What runs the host."""
+        kind = VirtualMachine if self.spec.tier == "vm" else Container
+        return kind(self.place, self.name, self.spec)
+
+    @property
+    def virtual(self) -> VirtualMachine:
+        """The virtual machine behind the host, for plugging in devices. Raises LabError for a container."""
+        if isinstance(self.backend, VirtualMachine):
+            return self.backend
+        raise LabError(
+            says(
+                en=f"{self.name} is a container, this needs a host of tier vm, such as kernel-1",
+                zh=f"{self.name} 是容器主机，此操作仅适用于虚拟机（tier: vm），例如 kernel-1",
             )
-        return Container(self.place, self.name, self.spec)
+        )
 
     @property
     def upper(self) -> Path:
@@ -72,7 +78,14 @@ class LabHost:
 
         A removed file is there as a character device 0/0. Raises LabError for a virtual machine.
         """
-        return self.container.upper
+        if isinstance(self.backend, Container):
+            return self.backend.upper
+        raise LabError(
+            says(
+                en=f"{self.name} is a virtual machine: what it changed is only known inside; use a host of tier container",
+                zh=f"{self.name} 是虚拟机，其改动无法从外部查看；请使用容器主机（tier: container）",
+            )
+        )
 
     def ssh(self, command: str, input: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run `command` on the host over SSH as `admin`, feeding it `input`; `timeout` in seconds.
@@ -107,30 +120,9 @@ class LabHost:
             ) from error
 
     def run_as_root(self, script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a shell script as root past SSH, to stage a violation; nothing else may use it. See Container.run_as_root."""
-        return self.container.run_as_root(script, timeout)
+        """Run a shell script as root, in a container past SSH; `timeout` in seconds.
 
-    def answers(self, seconds: float) -> None:
-        """Wait until sshd sends its banner. Raises LabError with the end of the console after `seconds`."""
-        end = time.monotonic() + seconds
-        while not _banner(self.address):
-            if time.monotonic() > end or not self.container.group.populated():
-                raise LabError(self._silent(seconds))
-            time.sleep(0.03)
-
-    def _silent(self, seconds: float) -> str:
-        console = self.place.console(self.name)
-        last = console.read_text(encoding="utf-8", errors="replace")[-1500:] if console.is_file() else ""
-        return says(
-            en=f"{self.name} ({self.address}) did not answer on port 22 within {seconds:.0f} s; "
-            f"the end of its console ({console}):\n{last}",
-            zh=f"{self.name}（{self.address}）在 {seconds:.0f} 秒内 22 端口无应答；控制台末尾内容（{console}）：\n{last}",
-        )
-
-
-def _banner(address: str) -> bool:
-    try:
-        with socket.create_connection((address, 22), timeout=1) as connection:
-            return connection.recv(4) == b"SSH-"
-    except OSError:
-        return False
+        For staging violations only: nothing that the product does may depend on it. The exit code is the caller's to read.
+        Raises LabError where the host does not run or the script does not end.
+        """
+        return self.backend.run_as_root(script, timeout)

@@ -28,14 +28,19 @@ class _Plan:
     suite: Suite
     recipe: tuple[str, ...]
     packages: tuple[str, ...]
-    base: Path | None = None
+    base: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
         """The image's name in the cache, which ends with the digest of all that."""
         scripts = [(_RECIPES / name).read_text(encoding="utf-8") for name in self.recipe]
-        made_of = [self.suite, scripts, list(self.packages), self.base.parent.name if self.base else ""]
+        made_of = [self.suite, scripts, list(self.packages), ":".join(folder.parent.name for folder in self.base)]
         return f"{self.label}-{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]}"
+
+    @property
+    def first_argument(self) -> str:
+        """What a recipe starts from: folders, the uppermost first, or else a release."""
+        return ":".join(str(folder) for folder in self.base) or self.suite
 
 
 @dataclass(frozen=True)
@@ -53,18 +58,29 @@ class Images:
         """Return the layer `name` over the base of `suite`. Raises LabError where it cannot be built."""
         packages = self.definition.layers[name].of(suite)
         recipe = ("layer.sh", "overlay.sh")
-        return self._built(_Plan(f"layer-{name}-{suite}", suite, recipe, packages, self.base(suite))) / "rootfs"
+        return self._built(_Plan(f"layer-{name}-{suite}", suite, recipe, packages, (self.base(suite),))) / "rootfs"
 
     def repository(self, suite: Suite) -> Path:
         """Return the folder with `debs` (a package repository) and `lists` (a layer with its index)."""
         packages = self.definition.repository.of(suite)
         recipe = ("repository.sh", "overlay.sh")
-        return self._built(_Plan(f"repository-{suite}", suite, recipe, packages, self.base(suite)))
+        return self._built(_Plan(f"repository-{suite}", suite, recipe, packages, (self.base(suite),)))
 
     def lower(self, host: HostSpec) -> tuple[Path, ...]:
         """Return the read-only folders of a container host, the uppermost first."""
         layer = (self.layer(host.layer, host.suite),) if host.layer else ()
         return (*layer, self.repository(host.suite) / "lists", self.base(host.suite))
+
+    def machine(self, suite: Suite) -> Path:
+        """Return the disk image of a plain virtual machine of `suite`."""
+        packages = self.definition.vm.of(suite)
+        lower = (self.repository(suite) / "lists", self.base(suite))
+        return self._built(_Plan(f"vm-{suite}", suite, ("vm.sh", "overlay.sh"), packages, lower)) / "root.img"
+
+    def repository_disk(self, suite: Suite) -> Path:
+        """Return the package repository of `suite` as a disk for virtual machines."""
+        folder = self.repository(suite) / "debs"
+        return self._built(_Plan(f"disk-{suite}", suite, ("disk.sh",), (), (folder,))) / "disk.img"
 
     def _built(self, plan: _Plan) -> Path:
         image = machine.image_cache() / plan.name
@@ -81,7 +97,7 @@ class Images:
         half.mkdir(parents=True)
         try:
             machine.run(
-                [_RECIPES / plan.recipe[0], plan.base or plan.suite, half, *plan.packages],
+                [_RECIPES / plan.recipe[0], plan.first_argument, half, *plan.packages],
                 text=self._sources.replace("SUITE", plan.suite),
                 holding=lock,
             )

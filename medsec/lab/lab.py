@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from medsec.lab import access, cgroups, machine, reaper
+from medsec.lab import access, cgroups, inventory, machine, reaper
 from medsec.lab.definition import Definition, HostSpec, Kind, Suite, load
 from medsec.lab.errors import LabError
 from medsec.lab.host import LabHost
 from medsec.lab.place import Place
+from medsec.lab.seed import Keys
 from medsec.text import says
 
-BOOT_SECONDS = 120
 _FIRST_AD_HOC_NUMBER = 100
 
 
@@ -111,7 +111,7 @@ class Lab:
                 address=host.address,
                 suite=host.spec.suite,
                 tier=host.spec.tier,
-                state=host.container.state() if host.spec.tier == "container" else "stopped",
+                state=host.backend.state(),
             )
             for host in self.hosts().values()
         ]
@@ -127,7 +127,7 @@ class Lab:
         wanted = self._wanted(names)
         machine.require(vm=any(host.spec.tier == "vm" for host in wanted))
         for host in wanted:
-            self._prepare_images(host.spec)
+            host.backend.prepare()
         self._open()
         self._each(wanted, self._start)
         return wanted
@@ -157,38 +157,34 @@ class Lab:
         """Make a host anew, as it was when it first came up. Raises LabError where it does not come back."""
         host = self.host(name)
         with self._booting(name):
-            host.container.kill()
-            self._make(host)
-            self._boot(host)
+            host.backend.reset(*self._seeds(host))
         return host
 
     def stop(self, name: str) -> None:
         """Power a host off and keep what it changed; packets for it then go nowhere."""
         with self._booting(name):
-            self.host(name).container.stop()
+            self.host(name).backend.stop()
 
     def start(self, name: str) -> LabHost:
         """Power a host on with what it had changed, or as new where it never ran."""
         host = self.host(name)
         with self._booting(name):
-            if host.container.state() != "running":
-                host.container.kill()
-                if not host.container.upper.is_dir():
-                    self._make(host)
-                self._boot(host)
+            if host.backend.state() != "running":
+                if not host.backend.made():
+                    host.backend.make(*self._seeds(host))
+                host.backend.start()
         return host
 
     def snapshot(self, name: str, label: str) -> None:
         """Keep a copy of what a running host has on its disk, as `label`; one of the same label is replaced."""
         with self._booting(name):
-            self.host(name).container.save(_label(label))
+            self.host(name).backend.save(_label(label))
 
     def restore(self, name: str, label: str) -> LabHost:
         """Boot a host from the copy kept as `label`. Raises LabError where there is none."""
         host = self.host(name)
-        kept = self._place.snapshot(name, _label(label))
-        if not kept.is_dir():
-            known = sorted(entry.name for entry in kept.parent.iterdir()) if kept.parent.is_dir() else []
+        known = host.backend.saved()
+        if label not in known:
             raise LabError(
                 says(
                     en=f"{name} has no snapshot {label!r}; it has: {', '.join(known) or 'none'}",
@@ -196,9 +192,7 @@ class Lab:
                 )
             )
         with self._booting(name):
-            host.container.kill()
-            host.container.bring_back(label)
-            self._boot(host)
+            host.backend.restore(label)
         return host
 
     def add_host(
@@ -230,7 +224,7 @@ class Lab:
             specs[name] = self._checked(name, fields, specs)
             self._write(specs)
         host = self.host(name)
-        self._prepare_images(host.spec)
+        host.backend.prepare()
         with self._booting(name):
             self._start_unlocked(host)
         return host
@@ -239,14 +233,22 @@ class Lab:
         """Take away a host that `add_host` made, with its disk and snapshots."""
         host = self.host(name)
         with self._booting(name):
-            host.container.kill()
+            host.backend.kill()
             shutil.rmtree(self._place.disk(name), ignore_errors=True)
-            shutil.rmtree(self._place.snapshot(name, "x").parent, ignore_errors=True)
+            shutil.rmtree(self._place.snapshots(name), ignore_errors=True)
         with machine.locked(self._place.lock):
             specs = self._read_hosts()
             if name not in self.definition.hosts:
                 specs.pop(name, None)
                 self._write(specs)
+
+    def write_inventory(self, folder: Path) -> Path:
+        """Write an inventory that reaches this lab's hosts with Ansible, pyinfra and medsec; return its hosts.yml.
+
+        It is the example clinic's, with this lab's addresses, key and host keys; hosts made by `add_host` are not in it.
+        """
+        self._open()
+        return inventory.write(self._place, self.hosts(), folder)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -269,9 +271,6 @@ class Lab:
                 says(en=f"cannot add the host {name!r}: {error}", zh=f"无法添加主机 {name!r}：{error}")
             ) from error
         return spec
-
-    def _prepare_images(self, spec: HostSpec) -> None:
-        self._place.images.lower(spec)
 
     def _open(self) -> None:
         """Make the networks, the keys and the list of hosts where they are missing."""
@@ -315,11 +314,12 @@ class Lab:
             self._start_unlocked(host)
 
     def _start_unlocked(self, host: LabHost) -> None:
-        if host.container.state() == "running":
-            return
-        host.container.kill()
-        self._make(host)
-        self._boot(host)
+        if host.backend.state() == "running":
+            host.backend.await_ready()
+        else:
+            host.backend.kill()
+            host.backend.make(*self._seeds(host))
+            host.backend.start()
 
     @contextmanager
     def _booting(self, name: str) -> Iterator[None]:
@@ -327,14 +327,9 @@ class Lab:
         with machine.locked(self._place.lock, shared=True), machine.locked(self._place.notes / f"{name}.lock"):
             yield
 
-    def _make(self, host: LabHost) -> None:
+    def _seeds(self, host: LabHost) -> tuple[dict[str, tuple[str, ...]], Keys]:
         names = {other.name: other.addresses for other in self.hosts().values()}
-        host.container.make(names, access.keys(self._place, host.name))
-
-    def _boot(self, host: LabHost) -> None:
-        host.container.boot()
-        host.answers(BOOT_SECONDS)
-        host.container.settled(BOOT_SECONDS)
+        return names, access.keys(self._place, host.name)
 
     def _read_hosts(self) -> dict[str, HostSpec]:
         notes = self._place.notes / "lab.json"

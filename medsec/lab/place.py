@@ -63,9 +63,13 @@ class Place:
         """Return the folder of what a host changed."""
         return self.disks / "hosts" / host
 
+    def snapshots(self, host: str) -> Path:
+        """Return the folder of a host's snapshots."""
+        return self.disks / "snapshots" / host
+
     def snapshot(self, host: str, label: str) -> Path:
         """Return the folder of one snapshot."""
-        return self.disks / "snapshots" / host / label
+        return self.snapshots(host) / label
 
     @cached_property
     def network(self) -> Network:

@@ -66,7 +66,7 @@ def registered(
         )
         for entry in forwards
     ]
-    return Registered(tuple(inward), tuple(through))
+    return Registered(tuple(dict.fromkeys(inward)), tuple(dict.fromkeys(through)))
 
 
 def _networks(names: Iterable[str], address_sets: Mapping[str, Sequence[str]]) -> Networks:
@@ -187,7 +187,9 @@ def _too_much(space: Space, hook: str, accepted: Accepted, excess: Region) -> Te
             f"{'in' if hook == 'input' else 'through'}: {place}",
             zh=f"未被规则明确允许的 {_PROTOCOL_WORDS[space.family]} 流量默认放行（{place}）",
         )
-    what_en, what_zh = _described(space, excess)
+    # Which ports are too much, and from where these are let in: "any address", though some of it is registered.
+    ports = space.box({"proto": _side(excess, "proto"), "dport": _side(excess, "dport")})
+    what_en, what_zh = _described(space, accepted.region & Region.of([ports]))
     through = hook == "forward"
     return says(
         en=f"{what_en} is let {'through' if through else 'in'}, which the ledger does not register ({place})",
@@ -197,9 +199,7 @@ def _too_much(space: Space, hook: str, accepted: Accepted, excess: Region) -> Te
 
 def _described(space: Space, packets: Region) -> tuple[str, str]:
     """Return what `packets` are in words, English and Chinese; each dimension by itself."""
-    sides: dict[Dimension, Spans] = {
-        name: reduce(lambda one, two: one | two, (box.side(name) for box in packets.boxes)) for name in DIMENSIONS
-    }
+    sides: dict[Dimension, Spans] = {name: _side(packets, name) for name in DIMENSIONS}
     protocols, ports = sides["proto"], sides["dport"]
     # Control messages may pass and are never in excess: without them it is still "every protocol".
     everything = protocols | _CONTROL_MESSAGES == space.all_of("proto")
@@ -217,6 +217,10 @@ def _described(space: Space, packets: Region) -> tuple[str, str]:
         to_en, to_zh = _place(space, sides["daddr"])
         text_en, text_zh = f"{text_en} to {to_en}", f"{text_zh}（目的地址 {to_zh}）"
     return text_en, text_zh
+
+
+def _side(packets: Region, dimension: Dimension) -> Spans:
+    return reduce(lambda one, two: one | two, (box.side(dimension) for box in packets.boxes))
 
 
 def _first(span: Spans) -> Iterator[int]:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# expect: tcp port 22 from any IPv6 address is let in
+# expect: tcp port 22 from any IPv4 address is let in
 # A registered port, open to everybody instead of its registered addresses.
 set -eu
 cat > /etc/nftables.conf << END

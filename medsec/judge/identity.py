@@ -66,7 +66,7 @@ def identify(host: Host, connection: ConnectedHost) -> Identity:
 
 def _no_privilege(name: str, login: Login, uid: str | None, said: str) -> Text:
     lines = plain(said).strip().splitlines()
-    last = lines[-1][:200] if lines else f"uid {uid or '?'}"
+    last = f"uid {uid}" if uid is not None else (lines[-1][:200] if lines else "no answer")
     return says(
         en=f"host {name}: no privilege: {login.user!r} cannot run commands as root without a password ({last}). "
         f"Let sudo do so: `{login.user} ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/, checked with `visudo -c`",

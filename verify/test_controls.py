@@ -1,0 +1,38 @@
+"""Every control on every host."""
+
+from __future__ import annotations
+
+import pytest
+
+from medsec.catalogue.controls import Control
+from medsec.errors import ProbeError
+from medsec.evidence.findings import Verdict
+from medsec.inventory import effective
+from medsec.judge.applicability import why_not_applicable
+from medsec.judge.checks import Outcome, evaluate
+from medsec.judge.subjects import Site, Subject
+from medsec.judge.transport import Limits
+from medsec.text import in_language
+
+
+@pytest.fixture
+def outcome(site: Site, subject: Subject, control: Control) -> Outcome:
+    """What the check came to. Raises here, so that pytest says ERROR and not FAILED, when it proved nothing."""
+    connection = subject.connection()
+    reason = why_not_applicable(control, subject.host)
+    if reason is not None:
+        pytest.skip(in_language(reason, site.language))
+    params = effective(control, subject.host, site.inventory.ledger)
+    came_to = evaluate(control, connection, params, seconds=Limits().check_seconds)
+    verdict, text, _ = site.waivers.apply(control.id, subject.host, came_to.verdict, came_to.text, site.today)
+    if verdict.unproven:
+        raise ProbeError(in_language(text, site.language))
+    return Outcome(verdict, text)
+
+
+def test_control(site: Site, outcome: Outcome) -> None:
+    text = in_language(outcome.text, site.language)
+    if outcome.verdict is Verdict.WAIVED:
+        pytest.xfail(text)
+    if outcome.verdict is not Verdict.PASS:
+        pytest.fail(text, pytrace=False)

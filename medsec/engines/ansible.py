@@ -59,9 +59,9 @@ class AnsibleEngine:
         """
         _validate(work)
         result = EngineResult.of(work)
-        left = work
+        left = work.trimmed()
         with _folder() as folder:
-            while any(left.todo.values()):
+            while left.todo:
                 _Run(left, result, on_event, folder).run()
                 left = _behind_failures(left, result)
         return result
@@ -190,7 +190,9 @@ class _Run:
         limit = self._write("hosts", "\n".join(hosts) + "\n")
         inventory = self._work.inventory.path
         source = inventory / "hosts.yml" if inventory.is_dir() else inventory
-        command = [_executable(), str(play), "--inventory", str(source), "--inventory", str(values)]
+        # Ansible of this very environment; -P keeps a folder of the operator's called `ansible` out of the way.
+        command = [sys.executable, "-P", "-m", "ansible", "playbook", str(play)]
+        command += ["--inventory", str(source), "--inventory", str(values)]
         command += ["--limit", f"@{limit}", "--extra-vars", f"@{todo}", "--forks", str(self._work.forks)]
         return [*command, "--check", "--diff"] if self._work.mode == "plan" else command
 
@@ -258,19 +260,6 @@ def _event(message: Mapping[str, Any]) -> Event:
         diff=message["diff"],
         message=message["message"],
     )
-
-
-def _executable() -> str:
-    path = Path(sys.executable).with_name("ansible-playbook")
-    if not path.is_file():
-        raise EngineError(
-            says(
-                en=f"{path}: no such program; install medsec with its dependencies (`pip install medsec`), "
-                "or use --engine pyinfra",
-                zh=f"{path}：找不到该程序；请完整安装 medsec 及其依赖（`pip install medsec`），或改用 --engine pyinfra",
-            )
-        )
-    return str(path)
 
 
 def _environment(work: Work, folder: Path) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -58,6 +58,10 @@ class Work:
     forks: int = 10
     seconds_per_task: int = 900
     seconds_to_connect: int = 15
+
+    def trimmed(self) -> Work:
+        """Return this work without the hosts that have nothing to do."""
+        return replace(self, todo={host: controls for host, controls in self.todo.items() if controls})
 
     def ordered(self, host: str) -> list[Control]:
         """Return the controls for `host` in the catalogue's order, in which both engines run them."""

@@ -127,7 +127,7 @@ def _part(work: Work, *, risky: bool) -> Work:
         host: [control.id for control in work.ordered(host) if (control.risk == "access") is risky]
         for host in work.todo
     }
-    return replace(work, todo={host: controls for host, controls in todo.items() if controls})
+    return replace(work, todo=todo).trimmed()
 
 
 def _leave(work: Work, hosts: Mapping[str, str], result: EngineResult, on_event: OnEvent) -> Work:

@@ -26,10 +26,13 @@ class PyinfraEngine:
 
     def run(self, work: Work, on_event: OnEvent) -> EngineResult:
         """Run the remedies of `work` (see `medsec.engines.base.Engine.run`)."""
+        work = work.trimmed()
         result = EngineResult.of(work)
+        if not work.todo:
+            return result
         job = json.dumps(_job(work)).encode()
         ended = False
-        argv = [sys.executable, "-c", _START]
+        argv = [sys.executable, "-P", "-c", _START]
         with child(argv, env=_environment(), stdin=job) as process:
             for message in process.lines(silence=work.seconds_per_task + _PATIENCE):
                 if message["type"] == "event":

@@ -26,6 +26,8 @@ for process in /proc/[0-9]*; do
   unit=$(sed -n 's,^[0-9]*:\(name=systemd\)\{0\,1\}:.*/\([^/]*\.\(service\|scope\)\).*,\2,p' "$process/cgroup" | head -n 1)
   printf '%s\t%s\t%s\t%s\n' "${process#/proc/}" "$unit" "${program%" (deleted)"}" "$arguments"
 done
+echo '== container'
+systemd-detect-virt --container || true
 echo '== units'
 for unit in chrony chronyd systemd-timesyncd ntp ntpd ntpsec openntpd; do
   systemctl show --property=Id --property=LoadState --property=ActiveState --property=UnitFileState "$unit.service"
@@ -33,9 +35,11 @@ for unit in chrony chronyd systemd-timesyncd ntp ntpd ntpsec openntpd; do
 done
 if command -v chronyc > /dev/null && systemctl -q is-active chrony.service chronyd.service; then
   # A daemon that was started a moment ago gets its chance.
-  age=$(ps -o etimes= -C chronyd | sort -n | tail -n 1)
+  main=$(systemctl show --property=MainPID --value chrony.service)
+  if [ "${main:-0}" = 0 ]; then main=$(systemctl show --property=MainPID --value chronyd.service); fi
+  age=$(($(date +%s) - $(stat -c %Y "/proc/$main")))
   tries=20
-  while [ "${age:-999}" -lt 120 ] && [ "$tries" -gt 0 ] && ! chronyc -c tracking | grep -q ',Normal$'; do
+  while [ "$age" -lt 120 ] && [ "$tries" -gt 0 ] && ! chronyc -c tracking | grep -q ',Normal$'; do
     tries=$((tries - 1)); sleep 2
   done
   echo '== chrony sources'
@@ -47,7 +51,7 @@ if command -v chronyc > /dev/null && systemctl -q is-active chrony.service chron
   echo '== chrony access'
   for address in "$@"; do printf '%s ' "$address"; chronyc accheck "$address"; done
   echo '== chrony configuration'
-  file=$(ps -o args= -C chronyd | sed -n 's/.* -f *\([^ ]*\).*/\1/p' | head -n 1)
+  file=$(tr '\0' ' ' < "/proc/$main/cmdline" | sed -n 's/.* -f *\([^ ]*\).*/\1/p')
   if [ -z "$file" ]; then for file in /etc/chrony/chrony.conf /etc/chrony.conf; do [ ! -e "$file" ] || break; done; fi
   configuration=$(chronyd -p -f "$file") || exit 1
   printf '%s\n' "$configuration"
@@ -80,6 +84,8 @@ class Daemon:
     pid: int
     unit: str
     program: str
+    # Told to measure and never to correct the clock (chronyd -x).
+    hands_off: bool
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,8 @@ class Clock:
     """The clock of a host."""
 
     daemons: tuple[Daemon, ...]
+    # A container's clock is its machine's: nobody in it may correct it.
+    in_container: bool
     services: tuple[Service, ...]
     following: tuple[Following, ...]
     # Addresses that a time source refuses to serve, of those asked for.
@@ -155,6 +163,7 @@ def parse(answer: str, zone: str) -> Clock:
         here, there, same, known, *forced = sections["zone"]
         return Clock(
             daemons=tuple(_daemon(line) for line in sections["processes"] if line),
+            in_container=sections["container"] not in ([], ["none"]),
             services=tuple(_services(sections["units"])),
             following=tuple(following),
             refused=tuple(_refused(sections.get("chrony access", []))),
@@ -172,8 +181,9 @@ def parse(answer: str, zone: str) -> Clock:
 
 
 def _daemon(line: str) -> Daemon:
-    number, unit, program, _ = line.split("\t")
-    return Daemon(int(number), unit, program)
+    number, unit, program, arguments = line.split("\t")
+    hands_off = "chronyd" in program and "-x" in arguments.split()
+    return Daemon(int(number), unit, program, hands_off)
 
 
 def _services(lines: Iterable[str]) -> Iterable[Service]:

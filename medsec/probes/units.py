@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from testinfra.host import Host
 
@@ -23,7 +23,9 @@ class Unit:
     load: str
     active: str
     enabled: str
-    started_by: tuple[str, ...]
+    # Units that want, require or trigger it, and those of them that run or will run.
+    asked_for_by: tuple[str, ...]
+    started_by: tuple[str, ...] = ()
 
     @property
     def runs(self) -> bool:
@@ -47,6 +49,14 @@ def units(host: Host, names: Iterable[str]) -> list[Unit]:
         raise ProbeError(
             says(en="the list of services to look for is empty", zh="待核查的服务清单为空，请检查参数 services")
         )
+    found = _shown(host, asked)
+    # What asks for one of them counts when it runs or will run itself; of those asked for, each is judged for itself.
+    others = sorted({name for unit in found for name in unit.asked_for_by} - set(asked))
+    live = {unit.name for unit in (_shown(host, others) if others else []) if unit.runs or unit.would_start}
+    return [replace(unit, started_by=tuple(name for name in unit.asked_for_by if name in live)) for unit in found]
+
+
+def _shown(host: Host, asked: Sequence[str]) -> list[Unit]:
     properties = " ".join(f"--property={name}" for name in _ASKED)
     done = host.run("LC_ALL=C systemctl show " + properties + " --" + " %s" * len(asked), *asked)
     if done.rc != 0:
@@ -77,7 +87,7 @@ def parse(answer: str, expected: int) -> list[Unit]:
             load=block["LoadState"],
             active=block["ActiveState"],
             enabled=block["UnitFileState"],
-            started_by=tuple(f"{block['WantedBy']} {block['RequiredBy']}".split()),
+            asked_for_by=tuple(f"{block['WantedBy']} {block['RequiredBy']} {block['TriggeredBy']}".split()),
         )
         for block in blocks
     ]

@@ -20,23 +20,29 @@ in_use() { # UNIT
   case $(property "$1" ActiveState) in active | activating | reloading | refreshing) return 0 ;; esac
   case $(property "$1" LoadState) in masked | not-found) return 1 ;; esac
   case $(property "$1" UnitFileState) in enabled*) return 0 ;; esac
-  [ -n "$(property "$1" WantedBy)$(property "$1" RequiredBy)" ]
+  # What wants, requires or triggers it counts when it runs or will run itself, whatever its name.
+  for other in $(property "$1" WantedBy) $(property "$1" RequiredBy) $(property "$1" TriggeredBy); do
+    if [ "$(property "$other" ActiveState)" = active ]; then return 0; fi
+    case $(property "$other" LoadState),$(property "$other" UnitFileState) in loaded,enabled*) return 0 ;; esac
+  done
+  return 1
 }
 
 tell() { # UNIT
-  case $(property "$1" FragmentPath) in
-    /run/systemd/transient/*) echo "unit $1 stop" ;;
-    /etc/systemd/system/*) echo "unit $1 disable" ;;
+  case $(property "$1" LoadState),$(property "$1" FragmentPath) in
+    masked,* | *,/run/systemd/transient/*) echo "unit $1 stop" ;;
+    *,/etc/systemd/system/*) echo "unit $1 disable" ;;
     *) echo "unit $1 mask" ;;
   esac
 }
 
 {
   # Sockets, paths and timers come first, so that none starts again what was stopped.
-  for suffix in socket path timer service; do
-    for name in $SERVICES; do
-      if in_use "$name.$suffix"; then tell "$name.$suffix"; fi
-    done
+  all=$(for suffix in socket path timer service; do for name in $SERVICES; do echo "$name.$suffix"; done; done)
+  # shellcheck disable=SC2086 # a list of names
+  for unit in $(systemctl show --property=Id --property=LoadState --property=ActiveState -- $all |
+    awk -v RS= '!/LoadState=not-found/ || /ActiveState=active/ { sub(/.*Id=/, ""); sub(/\n.*/, ""); print }'); do
+    if in_use "$unit"; then tell "$unit"; fi
   done
 
   systemctl list-units --type=socket --state=active --plain --no-legend | while read -r socket _; do

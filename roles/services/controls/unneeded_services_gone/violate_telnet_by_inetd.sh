@@ -1,5 +1,5 @@
 #!/bin/sh
-# expect: inetutils-inetd listens on tcp 0.0.0.0:23
+# expect: inetutils-inetd.service) listens on tcp 0.0.0.0:23
 # Nothing is called telnet: inetd listens for it and starts the daemon for each call.
 set -eu
 DEBIAN_FRONTEND=noninteractive apt-get install -y -q inetutils-inetd inetutils-telnetd

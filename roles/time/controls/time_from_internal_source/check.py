@@ -67,6 +67,11 @@ def _daemons(found: Clock) -> Iterator[Finding]:
         if daemon.unit not in known:
             what = f"{daemon.program} (pid {daemon.pid}, {daemon.unit or '-'})"
             yield f"another time program runs beside the service: {what}", f"服务之外另有对时程序运行：{what}"
+        elif daemon.hands_off and not found.in_container:
+            yield (
+                f"{daemon.program} (pid {daemon.pid}) runs with -x: it measures and never corrects the clock",
+                f"{daemon.program}（进程 {daemon.pid}）以 -x 方式运行，只测量偏差、不校正时间",
+            )
     followed = {following.daemon for following in found.following}
     for service in active:
         if service.name.removesuffix(".service").replace("chronyd", "chrony") not in followed:

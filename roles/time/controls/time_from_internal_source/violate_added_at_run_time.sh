@@ -8,9 +8,8 @@ cat > /etc/systemd/system/chrony.service.d/50-lab-no-clock.conf << 'END'
 [Unit]
 ConditionCapability=
 [Service]
-User=root
-ExecStart=
-ExecStart=/usr/sbin/chronyd -F 1 -x
+EnvironmentFile=
+Environment="DAEMON_OPTS=-F 1 -x"
 END
 systemctl daemon-reload
 DEBIAN_FRONTEND=noninteractive apt-get install -y -q chrony

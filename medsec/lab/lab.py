@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from medsec.lab import access, cgroups, inventory, machine, reaper
-from medsec.lab.definition import Definition, HostSpec, Kind, Suite, load
+from medsec.lab.definition import Definition, HostSpec, Kind, Suite, Tier, load
 from medsec.lab.errors import LabError
 from medsec.lab.host import LabHost
 from medsec.lab.place import Place
@@ -200,16 +200,19 @@ class Lab:
         name: str,
         *,
         kind: Kind = "server",
-        zone: str = "srv",
+        zone: str | Sequence[str] = "srv",
         number: int | None = None,
         layer: str | None = None,
         suite: Suite = "bookworm",
+        tier: Tier = "container",
     ) -> LabHost:
         """Start a host that the definition does not have; `number` (2 to 253) is its place in the zone, or the next free.
 
+        A host in several zones has a card in each, and is reached in the first.
+
         Raises LabError for a name or number that is taken, and for an unknown kind, zone, layer or suite.
         """
-        machine.require()
+        machine.require(vm=tier == "vm")
         self._open()
         with machine.locked(self._place.lock):
             specs = self._read_hosts()
@@ -220,7 +223,15 @@ class Lab:
                         zh=f"实验环境 {self._place.id} 中已有主机 {name!r}，请换一个名称",
                     )
                 )
-            fields = {"kind": kind, "zones": [zone], "number": number, "layer": layer, "suite": suite}
+            fields = {
+                "kind": kind,
+                "zones": [zone] if isinstance(zone, str) else list(zone),
+                "number": number,
+                "layer": layer,
+                "suite": suite,
+                "tier": tier,
+                "memory": 512,
+            }
             specs[name] = self._checked(name, fields, specs)
             self._write(specs)
         host = self.host(name)
@@ -259,10 +270,11 @@ class Lab:
 
     def _checked(self, name: str, fields: dict[str, Any], specs: dict[str, HostSpec]) -> HostSpec:
         taken = {(zone, spec.number): other for other, spec in specs.items() for zone in spec.zones}
-        zone = fields["zones"][0]
         if fields["number"] is None:
-            free = (number for number in range(_FIRST_AD_HOC_NUMBER, 254) if (zone, number) not in taken)
-            fields["number"] = next(free, 0)
+            used = {number for zone, number in taken if zone in fields["zones"]}
+            fields["number"] = next(
+                (number for number in range(_FIRST_AD_HOC_NUMBER, 254) if number not in used), 0
+            )
         try:
             spec = HostSpec.model_validate(fields)
             self.definition.check_host(name, spec, taken)

@@ -1,0 +1,64 @@
+"""The virtual machine: a real kernel, brought back in a moment, with devices plugged in for real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from medsec.lab import Lab, LabError, LabHost
+
+
+@pytest.fixture(scope="module")
+def vm(lab: Lab) -> Iterator[LabHost]:
+    """The clinic's virtual machine, booted once for this file."""
+    [host] = lab.up(["kernel-1"])
+    yield host
+    host.backend.kill()
+
+
+@pytest.fixture
+def fresh(lab: Lab, vm: LabHost) -> LabHost:
+    """The same machine as at the end of its first boot."""
+    return lab.reset(vm.name)
+
+
+def _disks(vm: LabHost) -> list[str]:
+    seen = vm.ssh(
+        "sudo udevadm settle --timeout=20; sleep 2; lsblk --nodeps --noheadings --output NAME", timeout=180
+    )
+    return [name for name in seen.stdout.split() if name.startswith("sd")]
+
+
+def test_it_has_a_kernel_of_its_own_and_the_same_way_in(fresh: LabHost) -> None:
+    done = fresh.ssh(
+        "id -un; sudo -n id -un; systemctl is-system-running; sudo lsinitramfs /boot/initrd.img-*", timeout=180
+    )
+    assert done.stdout.split("\n")[:3] == ["admin", "root", "running"], done.stdout[:500] + done.stderr
+    assert "usb-storage.ko" in done.stdout
+    assert fresh.ssh("sudo /sbin/sysctl -w kernel.kptr_restrict=2", timeout=180).returncode == 0
+    with pytest.raises(LabError, match="is a virtual machine"):
+        _ = fresh.upper
+
+
+def test_reset_forgets_changes_and_knows_the_time(lab: Lab, fresh: LabHost) -> None:
+    fresh.run_as_root("echo x > /etc/new; sysctl -w kernel.kptr_restrict=2; sync", timeout=180).check_returncode()
+    lab.reset(fresh.name)
+    assert fresh.ssh("test ! -e /etc/new && cat /proc/sys/kernel/kptr_restrict", timeout=180).stdout == "0\n"
+    assert abs(float(fresh.ssh("date +%s", timeout=180).stdout) - time.time()) < 30
+
+
+def test_a_stick_is_seen_unless_its_driver_is_refused(lab: Lab, fresh: LabHost) -> None:
+    fresh.virtual.plug_usb_stick(serial="CLINIC0001")
+    assert _disks(fresh) == ["sda"]
+    fresh.virtual.unplug()
+    assert _disks(fresh) == []
+    refuse = "printf 'install usb-storage /bin/false\\ninstall uas /bin/false\\n' > /etc/modprobe.d/x.conf; modprobe -r uas usb-storage"
+    fresh.run_as_root(refuse, timeout=180)
+    fresh.virtual.plug_usb_stick()
+    assert _disks(fresh) == []
+    lab.reset(fresh.name)  # with the stick still in
+    fresh.virtual.plug_usb_stick()
+    assert _disks(fresh) == ["sda"]
+    fresh.virtual.unplug()

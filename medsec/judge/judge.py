@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from medsec.catalogue.controls import Control
@@ -123,7 +123,8 @@ def stream(
     """Yield findings as they come, and `HostDone` after the last one of each host. Memory does not grow with hosts."""
     limits = limits or Limits()
     transport = transport or SshTransport(limits)
-    waivers, today = waivers or Waivers.none(), today or date.today()
+    waivers = Waivers.none() if waivers is None else waivers
+    today = today or date.today()
     todo: queue.SimpleQueue[_Work] = queue.SimpleQueue()
     params = parameters(inventory, hosts, controls)
     for host in hosts:
@@ -185,7 +186,10 @@ def _judge_host(work: _Work, transport: Transport, limits: Limits) -> Iterator[F
     except BaseException as error:  # noqa: BLE001 - whatever happened, each control of this host gets its finding
         down = _cannot_begin(work.host, error)
     for control in work.controls:
-        finding, down = _judge_control(work, control, connection, down, limits)
+        try:
+            finding, down = _judge_control(work, control, connection, down, limits)
+        except Exception as error:  # noqa: BLE001 - a defect of the judge is an error of this check, and no silence
+            finding = _finding(work.host, control, _cannot_begin(work.host, error))
         yield finding
     if connection is not None:
         _close(connection)
@@ -238,6 +242,23 @@ def _judge_control(
     else:
         outcome = down or _cannot_begin(work.host, RuntimeError("not connected"))
     verdict, text, note = work.waivers.apply(control.id, work.host, outcome.verdict, outcome.text, work.today)
-    seconds = round(time.monotonic() - clock, 3)
-    finding = Finding(work.host.name, control.id, control.item, verdict, text, started, seconds, evidence, note)
+    finding = replace(
+        _finding(work.host, control, Outcome(verdict, text)),
+        started=started,
+        seconds=round(time.monotonic() - clock, 3),
+        evidence=evidence,
+        waiver=note,
+    )
     return finding, down
+
+
+def _finding(host: Host, control: Control, outcome: Outcome) -> Finding:
+    return Finding(
+        host=host.name,
+        control=control.id,
+        item=control.item,
+        verdict=outcome.verdict,
+        text=outcome.text,
+        started=datetime.now(UTC),
+        seconds=0.0,
+    )

@@ -19,6 +19,7 @@ from medsec.reports.overview import (
     Deadlines,
     conclusion_words,
     overview,
+    same_machine_words,
     why_exit,
 )
 from medsec.reports.words import ITEM_CLASSES, ITEM_VERDICTS, KINDS, SEVERITIES, VERDICTS
@@ -64,6 +65,7 @@ def html_report(
         conclusion=run.conclusion,
         headline=conclusion_words(view),
         why_exit=why_exit(view),
+        same_machine_words=same_machine_words,
         Verdict=Verdict,
         ItemVerdict=ItemVerdict,
         severities=SEVERITY_ORDER,

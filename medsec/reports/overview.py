@@ -75,6 +75,8 @@ class Overview:
     unjudged: list[Unjudged]
     # Pairs of host and control that the run set out to judge and did not reach.
     missing: list[tuple[str, str]]
+    # Names behind which one and the same machine answered: what was proven of one is not proven of the other.
+    same_machine: list[list[str]]
     severities: dict[Severity, int]
     hosts_judged: list[str]
     items: dict[str, ItemVerdict]
@@ -116,6 +118,7 @@ def overview(run: Run, deadlines: Deadlines | None = None) -> Overview:
         expired=[e for e in run.stored if e.finding.waiver and e.finding.waiver.state == "expired"],
         unjudged=_unjudged([*by_verdict[Verdict.UNREACHABLE], *by_verdict[Verdict.ERROR]]),
         missing=missing,
+        same_machine=_same_machine(run),
         severities=counts,
         hosts_judged=[host for host in run.hosts if host not in open_hosts],
         items={item: run.conclusion.items.get(item, _uncovered(run, item)) for item in run.items},
@@ -125,6 +128,22 @@ def overview(run: Run, deadlines: Deadlines | None = None) -> Overview:
 def _uncovered(run: Run, item: str) -> ItemVerdict:
     planned = any(control.item == item for control in run.controls.values())
     return ItemVerdict.UNDETERMINED if planned else ItemVerdict.NOT_COVERED
+
+
+def _same_machine(run: Run) -> list[list[str]]:
+    names: dict[tuple[str, str], list[str]] = {}
+    for host, identity in run.identities.items():
+        if identity is not None and identity.machine and identity.host_key:
+            names.setdefault((identity.machine, identity.host_key), []).append(host)
+    return [hosts for hosts in names.values() if len(hosts) > 1]
+
+
+def same_machine_words(hosts: list[str]) -> Text:
+    """Return the warning that these names lead to one machine, or to clones of one."""
+    return says(
+        en=f"{', '.join(hosts)} answered with one machine id and one host key: correct an address, or give clones new ones",
+        zh=f"{'、'.join(hosts)} 的机器标识与主机密钥相同：请更正登记地址，或为克隆主机重新生成",
+    )
 
 
 def _gaps(run: Run, failures: Iterable[Stored], deadlines: Deadlines) -> list[Gap]:

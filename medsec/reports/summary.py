@@ -17,6 +17,7 @@ from medsec.reports.overview import (
     Unjudged,
     conclusion_words,
     overview,
+    same_machine_words,
     why_exit,
 )
 from medsec.reports.words import SEVERITIES, VERDICTS
@@ -54,6 +55,8 @@ def _lines(view: Overview, language: Language) -> Iterator[str]:
         )
         for gap in view.gaps[:_GAPS]:
             yield _gap(gap, language)
+    for hosts in view.same_machine[:1]:
+        yield _say(language, en="Warning: ", zh="注意：") + same_machine_words(hosts).in_language(language)
     if view.unjudged or view.missing:
         yield ""
         yield _head(

@@ -103,7 +103,7 @@ def make_run(site: Path, *, hosts: int, worst: bool = True, finish: bool = True,
         identity = IdentityFacts(
             hostname=host.name,
             machine=f"{index:064x}",
-            host_key="SHA256:YNjUNsJmn1Iy2KC8doRYO456",
+            host_key=f"SHA256:{index:043d}",
             os_id="debian",
             os_version="12",
             os_family="debian",

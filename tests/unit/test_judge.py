@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from textwrap import dedent
+from typing import NoReturn
 
 import pytest
 
@@ -275,6 +276,16 @@ def test_one_host_never_touches_another(control: MakeControl) -> None:
     assert result.exit_code == 3
     assert result.identities["one"] is not None
     assert result.identities["dead-1"] is None
+
+
+def test_a_defect_of_the_judge_itself_is_an_error_and_no_silence(control: MakeControl) -> None:
+    class Broken(Waivers):
+        def apply(self, *_: object, **__: object) -> NoReturn:
+            raise KeyError("a defect")
+
+    finding = judged(control("host.run('true')"), waivers=Broken(()))
+    assert finding.verdict is Verdict.ERROR
+    assert "a defect" in finding.text.en
 
 
 def test_a_connection_lost_midway_leaves_the_rest_unreachable(control: MakeControl) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -146,6 +147,14 @@ def test_changed_evidence_makes_no_page(tmp_path: Path) -> None:
         html_report(run, "zh")
     with pytest.raises(RunDamaged, match="changed after the run"):
         json_report(run)
+
+
+def test_two_names_of_one_machine_are_told(good: Run) -> None:
+    identity = good.identities["gateway"]
+    double = replace(good, identities={**good.identities, "backup": identity})
+    assert "gateway、backup 的机器标识与主机密钥相同" in Page(html_report(double, "zh")).text
+    assert "gateway, backup answered with one machine id" in "\n".join(summary(double, "en"))
+    assert "相同：" not in Page(html_report(good, "zh")).text
 
 
 def width(line: str) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from medsec.catalogue.controls import Touches
 
 # What a running host writes by itself, whatever anybody configures: logs, caches, the package manager's own books,
-# the service manager's state, and the engine's working folders in the operator's home.
+# the service manager's state, database servers' data, and the engine's working folders in the operator's home.
 NOISE = (
     "/var/log/**",
     "/var/cache/**",
@@ -25,6 +25,8 @@ NOISE = (
     "/var/lib/logrotate/status",
     "/var/lib/sudo/**",
     "/var/lib/chrony/**",
+    "/var/lib/postgresql/**",
+    "/var/lib/mysql/**",
     "/var/spool/cron/atjobs/**",
     "/var/tmp/**",
     "/tmp/**",

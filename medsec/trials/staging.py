@@ -13,9 +13,6 @@ from medsec.inventory import Inventory, load_inventory
 from medsec.lab import Lab, LabHost
 from medsec.trials.cases import Case
 
-# The image layer that makes a host what a control's `runs` asks for.
-LAYERS: Mapping[str, str] = {"postgresql": "db", "mariadb": "db"}
-
 
 def kind_of(case: Case) -> Kind:
     """Return the kind of host that the case is tried on."""
@@ -23,9 +20,8 @@ def kind_of(case: Case) -> Kind:
 
 
 def layer_of(case: Case) -> str | None:
-    """Return the image layer of the case's host, or None for the plain base."""
-    runs = case.control.applies_to.runs
-    return LAYERS[runs] if runs else None
+    """Return the image layer of the case's host: a database server has databases."""
+    return "db" if kind_of(case) == "db" else None
 
 
 def write_inventory(folder: Path, lab: Lab, hosts: Mapping[str, tuple[Case, LabHost]]) -> Inventory:
@@ -70,10 +66,10 @@ def _ledger(hosts: Mapping[str, tuple[Case, LabHost]]) -> dict[str, Any]:
 
 
 def _entry(case: Case, host: LabHost) -> dict[str, Any]:
-    runs = case.control.applies_to.runs
+    database = kind_of(case) == "db"
     both = {"zh": "试验", "en": "trial"}
     listens = [{"port": 22, "process": "sshd", "sources": ["management"], "purpose": both}]
-    if runs:
+    if database:
         listens += [
             {"port": 5432, "process": "postgres", "sources": ["local"], "purpose": both},
             {"port": 3306, "process": "mariadbd", "sources": ["local"], "purpose": both},
@@ -86,6 +82,6 @@ def _entry(case: Case, host: LabHost) -> dict[str, Any]:
         "owner": "trial",
         "location": both,
         "purpose": both,
-        "runs": ["postgresql", "mariadb"] if runs else [],
+        "runs": ["postgresql", "mariadb"] if database else [],
         "listens": listens,
     }

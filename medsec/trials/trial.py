@@ -88,8 +88,10 @@ class _Batch:
         """Put each host into its scenario's state."""
 
         def prepare(case: Case) -> tuple[int, str]:
-            script = case.scenario.path.read_text(encoding="utf-8")
-            done = self.hosts[case].run_as_root(script, timeout=300)
+            host = self.hosts[case]
+            # A service that still starts would make the scenario another one; "degraded" counts as booted.
+            host.run_as_root("systemctl is-system-running --wait >/dev/null", timeout=120)
+            done = host.run_as_root(case.scenario.path.read_text(encoding="utf-8"), timeout=300)
             return done.returncode, (done.stderr or done.stdout)[-2000:]
 
         with ThreadPoolExecutor(max_workers=8) as pool:

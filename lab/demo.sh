@@ -39,16 +39,17 @@ expect 1 medsec verify
 
 say "3/6 Harden with Ansible, then verify again" "3/6 用 Ansible 整改并复核"
 expect 0 medsec apply --engine ansible --yes
-expect 0 medsec verify --html hardened.html
+expect 0 medsec verify
 
 say "4/6 Sabotage one host; verify finds it out" "4/6 人为破坏一台主机，复核应能发现"
 expect 0 medsec lab ssh his-app "echo PermitRootLogin yes | sudo tee /etc/ssh/sshd_config.d/00-vendor.conf >/dev/null && sudo sed -i /PermitRootLogin/d /etc/ssh/sshd_config && sudo systemctl reload ssh"
 expect 1 medsec verify --limit his-app
 
 say "5/6 The same by pyinfra, on fresh hosts" "5/6 换用 pyinfra，在全新主机上再做一遍"
-expect 0 medsec lab reset --all
+expect 0 medsec lab down
+expect 0 medsec lab up --inventory inventory
 expect 0 medsec apply --engine pyinfra --yes
 
 say "6/6 Verify and report" "6/6 最终复核并出具报告"
-expect 0 medsec verify --html report.html --junit report.xml
+expect 0 medsec verify -f text -f html=report.html -f junit=report.xml
 say "Done in $((SECONDS - started)) s. Report: $site/report.html" "完成，用时 $((SECONDS - started)) 秒。报告：$site/report.html"

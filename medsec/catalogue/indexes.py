@@ -47,6 +47,19 @@ def stale(root: Path) -> list[Path]:
     return sorted([*differing, *orphaned])
 
 
+def write(root: Path) -> list[Path]:
+    """Write the generated files below `root`, take away orphaned ones, and return the paths that changed."""
+    files = build(root)
+    changed = stale(root)
+    for path in changed:
+        if path in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(files[path], encoding="utf-8")
+        else:
+            path.unlink()
+    return changed
+
+
 def harden_playbook(families: Iterable[str]) -> str:
     """Return the playbook that runs the roles `families` on all hosts."""
     return _YAML + _PLAYBOOK + "".join(f"    - role: {family}\n" for family in sorted(families))

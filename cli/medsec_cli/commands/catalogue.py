@@ -70,13 +70,10 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
         help=say(says(en="Only compare; exit 1 when stale.", zh="只比对；不一致时返回 1。")),
     )
     def build(check: bool) -> int:
-        stale = indexes.stale(root())
-        for path in stale:
+        found = indexes.stale(root()) if check else indexes.write(root())
+        for path in found:
             click.echo(path)
-        if check:
-            return 1 if stale else 0
-        indexes.write(root())
-        return 0
+        return 1 if check and found else 0
 
     yield from (controls, explain, build)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from medsec.catalogue.controls import Control, Scenario
@@ -58,12 +58,19 @@ class Outcome:
         return any(not leg.passed for leg in self.legs)
 
 
-def cases(controls: Iterable[Control], engines: Iterable[str], scenario: str | None = None) -> list[Case]:
-    """Return a case for each scenario of each control and engine; controls without a remedy have one check only."""
-    return [
-        Case(control, found, engine)
-        for control in controls
-        for found in (*control.violations, *control.compliances)
-        if scenario is None or found.name == scenario
-        for engine in (list(engines) if control.enforce else list(engines)[:1])
-    ]
+def cases(
+    controls: Iterable[Control], engines: Sequence[str], scenario: str | None = None, *, in_turn: bool = False
+) -> list[Case]:
+    """Return the cases of `controls`: each violation once for each engine, each compliant state once.
+
+    A compliant state is shown to both engines in one case. With `in_turn` the engines share the violations between
+    them, so that each still remedies some of every control, in half the time.
+    """
+    found = []
+    for control in controls:
+        for number, violation in enumerate(control.violations):
+            several = engines if control.enforce else engines[:1]
+            chosen = [several[number % len(several)]] if in_turn else several
+            found += [Case(control, violation, engine) for engine in chosen]
+        found += [Case(control, compliance, engines[0]) for compliance in control.compliances]
+    return [case for case in found if scenario is None or case.scenario.name == scenario]

@@ -35,11 +35,11 @@ def summary(run: Run, language: Language, *, columns: int = 80, deadlines: Deadl
     nothing that a GBK terminal cannot show is added by medsec itself.
     """
     view = overview(run, deadlines)
-    lines = [_clip(line, columns) for line in _lines(view, language)]
+    lines = [_clip(line, columns) for line in _lines(view, language, columns)]
     return [*lines, _say(language, en="Evidence: ", zh="佐证材料：") + str(run.path)]
 
 
-def _lines(view: Overview, language: Language) -> Iterator[str]:
+def _lines(view: Overview, language: Language, columns: int) -> Iterator[str]:
     run = view.run
     when = run.header.started.astimezone().strftime("%Y-%m-%d %H:%M")
     institution = run.header.institution.text.in_language(language)
@@ -70,7 +70,7 @@ def _lines(view: Overview, language: Language) -> Iterator[str]:
         if view.missing:
             yield _cut_short(view).in_language(language)
     yield ""
-    yield from _next_step(view, language)
+    yield from _next_step(view, language, columns)
     code, why = run.conclusion.exit_code, why_exit(view)
     yield _say(language, en=f"Exit code: {code} ({why.en})", zh=f"退出码：{code}（{why.zh}）")
 
@@ -127,22 +127,31 @@ def _cut_short(view: Overview) -> Text:
     )
 
 
-def _next_step(view: Overview, language: Language) -> Iterator[str]:
+def _next_step(view: Overview, language: Language, columns: int) -> Iterator[str]:
+    """Yield commands that can be copied whole: as many hosts as the line has room for."""
     first = _say(language, en="Next: ", zh="下一步：")
     blank = " " * _width(first)
     if view.gaps:
         gap = view.gaps[0]
-        target = gap.hosts[0] if len(gap.hosts) == 1 else ",".join(gap.hosts[:3])
         if gap.control.enforce:
-            yield f"{first}medsec plan --control {gap.control.id} --limit {target}"
+            yield _with_hosts(f"{first}medsec plan --control {gap.control.id} --limit ", gap.hosts, columns)
         elif gap.control.who_acts is not None:
             yield first + gap.control.who_acts.text.in_language(language)
         yield f"{blank}medsec explain {gap.control.id}"
     elif view.unjudged or view.missing:
         hosts = [host for group in view.unjudged for host in group.hosts] or [host for host, _ in view.missing]
-        yield f"{first}medsec verify --limit {','.join(list(dict.fromkeys(hosts))[:3])}"
+        yield _with_hosts(f"{first}medsec verify --limit ", list(dict.fromkeys(hosts)), columns)
     else:
         yield f"{first}medsec report --format html=report.html"
+
+
+def _with_hosts(command: str, hosts: list[str], columns: int) -> str:
+    line = command + hosts[0]
+    for host in hosts[1:]:
+        if _width(line) + len(host) + 1 > columns:
+            break
+        line += f",{host}"
+    return line
 
 
 def _say(language: Language, *, en: str, zh: str) -> str:

@@ -1,0 +1,204 @@
+#!/bin/sh
+# Tells what each running PostgreSQL server lacks for its statements to be audited, and makes written settings take effect.
+#   pgaudit.sh report CLASSES SECRETS         a line of JSON for each server: port, major version, owner, drop-in, libraries to
+#       preload, whether the server must collect its own log and where, and what it lacks (of: library settings effect)
+#   pgaudit.sh settle PORT CLASSES SECRETS    put what contradicts the drop-in out of use, reload, restart if that is needed
+# CLASSES: comma-separated classes of statements. SECRETS: statements | errors | off.
+set -eu
+export LC_ALL=C
+cd /
+mode=$1
+shift
+tab=$(printf '\t')
+dropin_name=zz-medsec-audit.conf
+
+postmasters() { # PID<TAB>PROGRAM
+  for link in /proc/[0-9]*/exe; do
+    program=$(readlink "$link" 2> /dev/null) || continue
+    program=${program% (deleted)}
+    case $program in */postgres | */postmaster) ;; *) continue ;; esac
+    number=${link#/proc/}
+    number=${number%/exe}
+    parent=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$number/status") || continue
+    case $(readlink "/proc/$parent/exe" || true) in */postgres | */postgres' (deleted)' | */postmaster) continue ;; esac
+    printf '%s\t%s\n' "$number" "$program"
+  done
+}
+
+at() { # PID PROGRAM : everything below speaks of this server
+  pid=$1
+  bin=$(dirname "$2")
+  data=$(readlink "/proc/$pid/cwd")
+  port=$(sed -n 4p "$data/postmaster.pid")
+  socket=$(sed -n 5p "$data/postmaster.pid")
+  owner=$(stat -c %U "/proc/$pid")
+  psql=$bin/psql
+  if [ ! -x "$psql" ]; then psql=$(command -v psql); fi
+}
+
+ask() { # [DATABASE [PSQL-OPTION...]] : SQL on stdin
+  database=${1:-postgres}
+  if [ $# -gt 0 ]; then shift; fi
+  runuser -u "$owner" -- env -i PATH="$PATH" PGCONNECT_TIMEOUT=10 "$psql" -XAtqw -v ON_ERROR_STOP=1 "$@" -h "$socket" -p "$port" -d "$database"
+}
+
+databases() { echo 'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1' | ask; }
+
+# SQL for: does this value of pgaudit.log cover every wanted class? Later words overrule earlier ones.
+covers() { # EXPRESSION
+  cat << SQL
+NOT EXISTS (SELECT FROM unnest(string_to_array(:'classes', ',')) AS wanted(class) WHERE coalesce((
+  SELECT left(trim(both ' "' FROM word), 1) <> '-' FROM unnest(string_to_array(lower($1), ',')) WITH ORDINALITY AS said(word, place)
+  WHERE ltrim(trim(both ' "' FROM word), '-') IN (wanted.class, 'all') ORDER BY place DESC LIMIT 1), false) IS NOT TRUE)
+SQL
+}
+
+silences() { # NAME-EXPRESSION VALUE-EXPRESSION
+  cat << SQL
+(($1 = 'pgaudit.log' AND NOT ($(covers "$2"))) OR ($1 = 'pgaudit.log_level' AND lower($2) NOT IN ('log', 'warning'))
+ OR ($1 = 'pgaudit.log_statement' AND lower($2) IN ('off', 'false', 'no', '0')) OR ($1 = 'log_min_messages' AND lower($2) IN ('fatal', 'panic'))
+ OR ($1 = 'log_statement' AND $2 <> 'none' AND :'secrets' <> 'off'))
+SQL
+}
+
+overridden() { # whether a role, a database or a routine has a setting of its own that silences the audit
+  {
+    echo "SELECT 1 FROM pg_db_role_setting o, unnest(o.setconfig) AS c WHERE $(silences "lower(split_part(c, '=', 1))" "substr(c, strpos(c, '=') + 1)")"
+  } | ask postgres -v classes="$classes" -v secrets="$secrets"
+  databases | while IFS= read -r one; do
+    echo "SELECT 1 FROM pg_proc p, unnest(p.proconfig) AS c WHERE $(silences "lower(split_part(c, '=', 1))" "substr(c, strpos(c, '=') + 1)")" |
+      ask "$one" -v classes="$classes" -v secrets="$secrets"
+  done
+}
+
+# Settings in force for sessions that have none of their own, as one row each; the superuser's own may differ.
+in_force="SELECT s.name, CASE WHEN s.source IN ('database', 'user', 'database user', 'client', 'session')
+  THEN coalesce((SELECT f.setting FROM pg_file_settings f WHERE f.name = s.name AND f.error IS NULL ORDER BY f.seqno DESC LIMIT 1), s.boot_val)
+  ELSE s.setting END AS value FROM pg_settings s"
+
+value() { echo "SELECT value FROM ($in_force) AS s WHERE name = '$1'" | ask; }
+
+library_present() {
+  for folder in "$bin/../lib" /usr/lib64/pgsql "/usr/pgsql-$major/lib"; do
+    if [ -e "$folder/pgaudit.so" ]; then return 0; fi
+  done
+  return 1
+}
+
+describe() { # sets major, dropin, preload, collect, lacks
+  major=$(echo "SELECT current_setting('server_version_num')::int / 10000" | ask)
+  dropin=$(dirname "$(value config_file)")/conf.d/$dropin_name
+  loaded=$(value shared_preload_libraries)
+  preload=$(printf '%s' "$loaded" | tr -d "'\" ")
+  case ",$preload," in *,pgaudit,*) ;; *) preload=${preload:+$preload,}pgaudit ;; esac
+  destination=$(value log_destination)
+  collector=$(value logging_collector)
+  collect=no
+  # Without a collector whatever is not syslog goes to standard error, CSV and JSON as well.
+  case $destination,$collector in
+    *syslog*) ;;
+    *,off) if [ "$(readlink "/proc/$pid/fd/2")" = /dev/null ]; then collect=yes; fi ;;
+  esac
+  if grep -qs '^logging_collector' "$dropin"; then kept=yes; else kept=no; fi
+  lacks=
+  if ! library_present; then lacks=library; fi
+  wanting=$(ask postgres -v classes="$classes" -v secrets="$secrets" << SQL
+WITH f AS ($in_force), v AS (SELECT
+  (SELECT value FROM f WHERE name = 'pgaudit.log') AS log, (SELECT value FROM f WHERE name = 'shared_preload_libraries') AS preload,
+  (SELECT value FROM f WHERE name = 'log_line_prefix') AS prefix, (SELECT value FROM f WHERE name = 'log_destination') AS destination,
+  (SELECT value FROM f WHERE name = 'log_statement') AS statement, (SELECT value FROM f WHERE name = 'log_min_error_statement') AS errors)
+SELECT 'settings' FROM v WHERE log IS NULL OR NOT ($(covers log)) OR preload !~ '(^|[ ,/"])pgaudit($|[ ,"])'
+  OR (destination ~ 'stderr' AND NOT (prefix ~ '%u' AND prefix ~ '%[tmn]')) OR (destination ~ 'syslog' AND prefix !~ '%u')
+  OR (:'secrets' <> 'off' AND statement <> 'none') OR (:'secrets' = 'errors' AND errors NOT IN ('log', 'fatal', 'panic'))
+  OR EXISTS (SELECT FROM f WHERE name <> 'pgaudit.log' AND $(silences f.name f.value));
+SQL
+  )
+  if [ -n "$wanting" ] || [ "$collect" = yes ]; then lacks=${lacks:+$lacks,}settings; fi
+  waiting=$(echo "SELECT name FROM pg_settings WHERE pending_restart AND name ~ '^(pgaudit[.]|log_|logging_|syslog_|shared_preload_libraries\$)'" | ask)
+  if [ -n "$waiting$(overridden)" ]; then lacks=${lacks:+$lacks,}effect; fi
+  if [ "$kept" = yes ]; then collect=yes; fi
+}
+
+settle() {
+  wrong=$(echo "SELECT sourcefile || ':' || sourceline || ' ' || coalesce(name, '') || ': ' || error FROM pg_file_settings
+    WHERE error IS NOT NULL AND error <> 'setting could not be applied'" | ask)
+  if [ -n "$wrong" ]; then
+    echo "the server on port $port would refuse its settings, which are left as they are: $wrong" >&2
+    exit 3
+  fi
+  if [ -e "$dropin" ]; then
+    printf "SELECT DISTINCT f.sourcefile, f.sourceline, f.name FROM pg_file_settings f JOIN pg_file_settings o
+      ON o.name = f.name AND o.sourcefile = :'dropin' WHERE f.sourcefile <> o.sourcefile AND f.seqno > o.seqno ORDER BY 1, 2" |
+      ask postgres -v dropin="$dropin" -F "$tab" | while IFS="$tab" read -r file line name; do
+        case $file in
+          */postgresql.auto.conf) echo "ALTER SYSTEM RESET $name" | ask ;;
+          *) sed -i "${line}s/^/# put out of use by medsec (postgresql_statements_audited): /" "$file" ;;
+        esac
+      done
+  fi
+  ask postgres -v classes="$classes" -v secrets="$secrets" << SQL
+SELECT format('ALTER %s RESET %I', CASE WHEN o.setrole = 0 THEN format('DATABASE %I', d.datname)
+    ELSE format('ROLE %I', r.rolname) || coalesce(format(' IN DATABASE %I', d.datname), '') END, split_part(c, '=', 1))
+  FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
+  unnest(o.setconfig) AS c WHERE $(silences "lower(split_part(c, '=', 1))" "substr(c, strpos(c, '=') + 1)") \\gexec
+SQL
+  databases | while IFS= read -r one; do
+    ask "$one" -v classes="$classes" -v secrets="$secrets" << SQL
+SELECT format('ALTER ROUTINE %s RESET %I', p.oid::regprocedure, split_part(c, '=', 1)) FROM pg_proc p, unnest(p.proconfig) AS c
+  WHERE $(silences "lower(split_part(c, '=', 1))" "substr(c, strpos(c, '=') + 1)") \\gexec
+SQL
+  done
+  echo 'SELECT pg_reload_conf()' | ask > /dev/null
+  sleep 1
+  waiting=$(echo 'SELECT 1 FROM pg_settings WHERE pending_restart LIMIT 1' | ask)
+  case ",$(value shared_preload_libraries | tr -d "'\" ")," in *,pgaudit,*) ;; *) waiting=1 ;; esac
+  if [ -n "$waiting" ]; then
+    # A server that is to load what is not there would not come up again.
+    if ! library_present; then echo "pgaudit.so is not installed for PostgreSQL $major; the server is not restarted" >&2; exit 3; fi
+    unit=$(ps -o unit= -p "$pid")
+    case $unit in
+      *.service) systemctl restart "$unit" ;;
+      *) runuser -u "$owner" -- "$bin/pg_ctl" -D "$data" -m fast -w restart > /dev/null ;;
+    esac
+    for _ in $(seq 60); do
+      if echo 'SELECT 1' | ask > /dev/null 2>&1; then break; fi
+      sleep 1
+    done
+  fi
+  case ",$(value shared_preload_libraries | tr -d "'\" ")," in
+    *,pgaudit,*) ;;
+    *) echo "pgaudit is still not loaded on port $port; does the server's command line set shared_preload_libraries?" >&2; exit 3 ;;
+  esac
+}
+
+case $mode in
+  report)
+    classes=$1
+    secrets=$2
+    postmasters | while IFS="$tab" read -r number program; do
+      at "$number" "$program"
+      describe
+      if [ -d /var/log/postgresql ]; then folder=/var/log/postgresql; else folder=log; fi
+      printf '{"port": "%s", "major": "%s", "owner": "%s", "dropin": "%s", "preload": "%s", "collect": "%s", "log_directory": "%s", "lacks": "%s"}\n' \
+        "$port" "$major" "$owner" "$dropin" "$preload" "$collect" "$folder" "$lacks"
+    done
+    ;;
+  settle)
+    wanted=$1
+    classes=$2
+    secrets=$3
+    postmasters > /run/medsec-postmasters.$$
+    trap 'rm -f /run/medsec-postmasters.$$' EXIT
+    while IFS="$tab" read -r number program; do
+      at "$number" "$program"
+      if [ "$port" = "$wanted" ]; then
+        describe
+        settle
+        exit 0
+      fi
+    done < /run/medsec-postmasters.$$
+    echo "no server on port $wanted" >&2
+    exit 3
+    ;;
+  *) echo "unknown mode '$mode'" >&2; exit 2 ;;
+esac

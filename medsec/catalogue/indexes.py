@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def harden_playbook(families: Iterable[str]) -> str:
 def defaults(members: Iterable[Control]) -> str:
     """Return `defaults/main.yml` for a role with the controls `members`."""
     parts = [
-        f"# {parameter.doc.zh}\n# {parameter.doc.en}\n{_dump({control.variable(name): _default(parameter)})}"
+        f"{_comment(parameter)}{_dump({control.variable(name): _default(parameter)})}"
         for control in members
         for name, parameter in control.parameters.items()
     ]
@@ -99,7 +100,7 @@ def _role(family: str, members: list[Control]) -> dict[str, str]:
 
 
 def _dump(value: Any) -> str:
-    text: str = yaml.dump(value, Dumper=_Indented, allow_unicode=True, sort_keys=False, width=1000)
+    text: str = yaml.dump(value, Dumper=_Indented, allow_unicode=True, sort_keys=False, width=120)
     return text
 
 
@@ -108,6 +109,11 @@ class _Indented(yaml.SafeDumper):
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
+
+
+def _comment(parameter: Parameter) -> str:
+    lines = [line for text in (parameter.doc.zh, parameter.doc.en) for line in textwrap.wrap(text, 110)]
+    return "".join(f"# {line}\n" for line in lines)
 
 
 def _default(parameter: Parameter) -> Any:

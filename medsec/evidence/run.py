@@ -125,6 +125,8 @@ class RunHeader(Strict):
     finished: datetime | None
     institution: Bilingual
     mlps_level: int
+    # False where there was no ledger (`medsec verify local`).
+    registered: bool = True
     hosts: list[HostFacts]
     controls: list[ControlFacts]
     items: list[ItemFacts]

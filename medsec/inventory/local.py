@@ -64,16 +64,14 @@ def needs_ledger(control: Control, host: Host) -> Text | None:
     What the ledger alone can tell (registered ports, time sources, what a database server runs) is not guessed: a
     guess would be a verdict that nobody proved.
     """
-    fields = sorted({p.ledger for p in control.parameters.values() if p.ledger is not None})
     product = control.applies_to.runs
-    if product is not None and product not in host.ledger.runs:
-        fields.append("host.runs")
-    if not fields:
+    from_ledger = any(parameter.ledger is not None for parameter in control.parameters.values())
+    if not from_ledger and (product is None or product in host.ledger.runs):
         return None
-    names = ", ".join(fields)
+    # The same words for every control, so that reports fold them into one line.
     return says(
-        en=f"needs a ledger ({names}), which says what should be there; `medsec init DIR` makes one to fill in",
-        zh=f"需要台账（{names}）说明应有状态，方可判定；可用 `medsec init DIR` 新建后填写",
+        en="needs a ledger, which says what should be there; `medsec init DIR` makes one to fill in",
+        zh="需要台账说明应有状态，方可判定；可用 `medsec init DIR` 新建后填写",
     )
 
 

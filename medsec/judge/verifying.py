@@ -102,6 +102,7 @@ def _header(
         finished=None,
         institution=ledger.institution,
         mlps_level=ledger.mlps_level,
+        registered=inventory.registered,
         hosts=[HostFacts.of(host) for host in hosts],
         controls=[ControlFacts.of(control) for control in controls],
         items=[ItemFacts.of(item, standards, ledger.mlps_level) for item in standards.items.values()],

@@ -211,9 +211,8 @@ def conclusion_words(view: Overview) -> Text:
 def _not_ready(grave: int, controls: int, left: int) -> Text:
     grave_en, grave_zh = (f" ({grave} grave)", f"（重大 {grave} 项）") if grave else ("", "")
     left_en, left_zh = (f", {left} checks not judged", f"，{left} 项次未能判定") if left else ("", "")
-    noun = "requirement is" if controls == 1 else "requirements are"
     return says(
-        en=f"Not ready for inspection: {controls} {noun} not met{grave_en}{left_en}",
+        en=f"Not ready for inspection: {controls} not met{grave_en}{left_en}",
         zh=f"不具备迎检条件：{controls} 项要求不符合{grave_zh}{left_zh}",
     )
 

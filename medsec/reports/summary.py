@@ -116,7 +116,9 @@ def _gap(gap: Gap, language: Language) -> str:
 def _unjudged(group: Unjudged, language: Language) -> str:
     word = VERDICTS[group.verdict].in_language(language)
     text = plain(group.text.in_language(language)).replace("\n", " ")
-    return f"  [{word}] {named(group.hosts, language, most=2)}: {text}"
+    count = len(group.entries)
+    amount = _say(language, en=f"{count} check{'s' * (count > 1)}", zh=f"{count} 项次")
+    return f"  [{word}] {named(group.hosts, language, most=2)} ({amount}): {text}"
 
 
 def _cut_short(view: Overview) -> Text:
@@ -131,7 +133,11 @@ def _next_step(view: Overview, language: Language, columns: int) -> Iterator[str
     """Yield commands that can be copied whole: as many hosts as the line has room for."""
     first = _say(language, en="Next: ", zh="下一步：")
     blank = " " * _width(first)
-    if view.gaps:
+    if not view.run.header.registered:
+        if view.gaps:
+            yield f"{first}medsec explain {view.gaps[0].control.id}"
+        yield f"{blank if view.gaps else first}medsec init DIR"
+    elif view.gaps:
         gap = view.gaps[0]
         if gap.control.enforce:
             yield _with_hosts(f"{first}medsec plan --control {gap.control.id} --limit ", gap.hosts, columns)

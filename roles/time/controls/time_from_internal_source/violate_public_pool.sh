@@ -1,5 +1,5 @@
 #!/bin/sh
-# expect: follows sources that the ledger does not register: pool.ntp.example
+# expect: chrony is set to follow, at its next start, sources that the ledger does not register: pool.ntp.example
 # chrony as it is installed, set to a pool beside the registered source.
 set -eu
 # The clock of a container belongs to its machine: the daemon runs without touching it, and all else is as it is anywhere.

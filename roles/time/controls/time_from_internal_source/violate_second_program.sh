@@ -16,5 +16,13 @@ DEBIAN_FRONTEND=noninteractive apt-get install -y -q chrony
 console=$(ip -4 -o address show scope global | sed -n 's/.* inet \([0-9.]*\)\.[0-9]*\/.*/\1.1/p' | head -n 1)
 sed -i "s/^pool.*/server $console iburst/" /etc/chrony/chrony.conf
 systemctl restart chrony.service
-printf 'server 192.0.2.9 offline\nport 0\ncmdport 0\nbindcmdaddress /run/second.sock\npidfile /run/second.pid\n' > /root/second.conf
-systemd-run --unit=second-clock --property=Type=forking chronyd -x -F 0 -f /root/second.conf
+install -d -o _chrony -g _chrony -m 0700 /run/second
+cat > /root/second.conf << 'END'
+server 192.0.2.9 offline
+port 0
+cmdport 0
+bindcmdaddress /run/second/socket
+pidfile /run/second/pid
+END
+systemd-run --unit=second-clock chronyd -d -x -F 0 -f /root/second.conf
+sleep 1

@@ -28,7 +28,7 @@ class Trial:
 
 # `su` carries the trials, called by an account without any right: it takes a password from stdin and asks the PAM
 # service `su`, in whose place, in the private copy, stands the auth stack of the service under trial. The wrong
-# passwords go in side by side, since libpam makes each failure wait about two seconds.
+# passwords after the first go in side by side, since libpam makes each failure wait about two seconds.
 _SCRIPT = r"""
 for tool in awk chpasswd sed setpriv su timeout; do
     command -v "$tool" > /dev/null || { echo "$tool is missing" >&2; exit 3; }
@@ -58,7 +58,9 @@ login() { # ACCOUNT PASSWORD
 trial() { # SERVICE KIND ACCOUNT
     before=no; after=no; wrong_in=0; jobs=
     if login "$3" "$right" > "/tmp/said.$2" 2>&1; then before=yes; fi
-    i=0
+    # The first alone: pam_faillock loses counts when several failures make the tally file at the same moment.
+    if login "$3" "$wrong" > /dev/null 2>&1; then wrong_in=1; fi
+    i=1
     while [ "$i" -lt "$deny" ]; do
         login "$3" "$wrong$i" > /dev/null 2>&1 &
         jobs="$jobs $!"
@@ -68,18 +70,15 @@ trial() { # SERVICE KIND ACCOUNT
     if login "$3" "$right" >> "/tmp/said.$2" 2>&1; then after=yes; fi
     echo "$1|$2|$before|$wrong_in|$after|$(tr '\n' ' ' < "/tmp/said.$2")" > "/tmp/outcome.$2"
 }
-for service in $services; do
-    sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' "$(file_of "$service")" |
-        sed -n -e 's/^[[:space:]]*@include[[:space:]]\{1,\}/auth include /p' -e '/^[[:space:]]*-\{0,1\}auth[[:space:]]/p' \
-            > /etc/pam.d/su
-    printf 'account required pam_permit.so\nsession required pam_permit.so\n' >> /etc/pam.d/su
-    for folder in $tallies; do find "$folder" -mindepth 1 -delete; done
-    trial "$service" user "$user" &
-    trial "$service" root root &
-    wait
-    cat /tmp/outcome.user /tmp/outcome.root
-    rm -f /tmp/outcome.*
-done
+sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' "$(file_of "$service")" |
+    sed -n -e 's/^[[:space:]]*@include[[:space:]]\{1,\}/auth include /p' -e '/^[[:space:]]*-\{0,1\}auth[[:space:]]/p' \
+        > /etc/pam.d/su
+printf 'account required pam_permit.so\nsession required pam_permit.so\n' >> /etc/pam.d/su
+for folder in $tallies; do find "$folder" -mindepth 1 -delete; done
+trial "$service" user "$user" &
+trial "$service" root root &
+wait
+cat /tmp/outcome.user /tmp/outcome.root
 """
 
 
@@ -91,25 +90,31 @@ def trials(host: Host, services: Sequence[str], *, deny: int, tallies: Sequence[
 
     Raises ProbeError when a trial could not be made.
     """
-    letters = "bcdfghjklmnpqrstvwxz"
+    found = [trial for service in services for trial in _try(host, service, deny, tallies)]
+    if len(found) != 2 * len(services):
+        raise ProbeError(
+            says(en=f"only {len(found)} trials were made: {found}", zh=f"仅完成 {len(found)} 次实测：{found}")
+        )
+    return found
+
+
+def _try(host: Host, service: str, deny: int, tallies: Sequence[str]) -> list[Trial]:
     given = {
-        "user": "m" + "".join(secrets.choice(letters) for _ in range(8)),
-        "caller": "n" + "".join(secrets.choice(letters) for _ in range(8)),
+        "user": "m" + _letters(),
+        "caller": "n" + _letters(),
         "uid": str(2_000_000_000 + secrets.randbelow(100_000_000)),
         "right": secrets.token_hex(12),
         "wrong": secrets.token_hex(12),
         "deny": str(deny),
-        "services": " ".join(services),
+        "service": service,
         "tallies": " ".join(tallies),
     }
     settings = "\n".join(f"{name}={shlex.quote(value)}" for name, value in given.items())
-    output = private_etc.run(host, settings + _SCRIPT, hide=tallies)
-    found = parse(output)
-    if len(found) != 2 * len(services):
-        raise ProbeError(
-            says(en=f"only {len(found)} trials were made: {output}", zh=f"仅完成 {len(found)} 次实测：{output}")
-        )
-    return found
+    return parse(private_etc.run(host, settings + _SCRIPT, hide=tallies))
+
+
+def _letters() -> str:
+    return "".join(secrets.choice("bcdfghjklmnpqrstvwxz") for _ in range(8))
 
 
 def parse(output: str) -> list[Trial]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medsec.probes.pam import Rule, Step
+from medsec.probes.pam import Action, Rule, Step
 
 STRENGTH = frozenset({"pam_pwquality", "pam_cracklib", "pam_passwdqc"})
 # Modules that take a password and check it, and (in password stacks) store a new one.
@@ -21,7 +21,8 @@ OTHER_PROOF = frozenset(
     {"pam_rootok", "pam_fprintd", "pam_pkcs11", "pam_u2f", "pam_yubico", "pam_ssh_agent_auth", "pam_sepermit"}
 )
 
-Facts = tuple[str, ...]
+_STRAIGHT_ON = ("ok", "ignore", "bad")
+
 Way = tuple[tuple[Rule, str], ...]
 
 
@@ -34,7 +35,12 @@ class End:
     way: Way
 
     def __str__(self) -> str:
-        return ", ".join(f"{rule.module}={answer} ({rule})" for rule, answer in self.way)
+        """Name the modules that decide this way: those that steer it, and those that it is about."""
+        return ", ".join(
+            f"{rule.module}={answer} ({rule})"
+            for rule, answer in self.way
+            if rule.module in PASSWORD | STRENGTH | {"pam_faillock"} or action_of(rule, answer) not in _STRAIGHT_ON
+        )
 
 
 def ways(
@@ -65,10 +71,15 @@ def ways(
     return list(ends.values())
 
 
+def action_of(rule: Rule, answer: str) -> Action:
+    """Return what a rule's control does with an answer of its module; libpam lets a value fail that nobody named."""
+    actions = rule.actions
+    return actions.get(answer, actions.get("default", "bad"))
+
+
 def _dispatch(step: Step, position: int, answer: str, impression: str, status: str) -> tuple[int, str, str]:
     """Return where libpam goes from here and what it thinks by then."""
-    actions: Mapping[str, object] = step.rule.actions
-    action = actions.get(answer, actions.get("default", "ignore" if answer == "ignore" else "bad"))
+    action = action_of(step.rule, answer)
     onward = position + 1
     if isinstance(action, int):
         return position + 1 + action, impression, status
@@ -146,7 +157,8 @@ def _auth_notice(rule: Rule, answer: str, facts: frozenset[str]) -> frozenset[st
     if rule.module == "pam_faillock":
         if "authfail" in rule.arguments:
             return facts | {"counted"}
-        return facts | {"asked"} | ({"locked"} if answer != "success" else frozenset())
+        locked = answer != "success" and "authsucc" not in rule.arguments
+        return facts | {"asked"} | ({"locked"} if locked else frozenset())
     if rule.module in PASSWORD:
         return facts | {"right" if answer == "success" else "wrong"}
     if rule.module in OTHER_PROOF and answer == "success":

@@ -9,7 +9,11 @@ from medsec.operations import login_lock
 from medsec.operations.settled import settled
 
 SCRIPT = "roles/accounts/files/login_lock.sh"
-PROFILES = ("roles/accounts/files/medsec-faillock-first", "roles/accounts/files/medsec-faillock")
+# The count is taken back by authsucc, after the right password. A pam_faillock in the account stack would take it back
+# (and lift a lock) whenever cron, sudo or a login by key asks for the account, with no password at all.
+PROFILES = tuple(
+    f"roles/accounts/files/{name}" for name in ("medsec-faillock-first", "medsec-faillock", "medsec-faillock-last")
+)
 
 
 def deploy(params: Params) -> None:

@@ -25,6 +25,8 @@ tap() {
   ip link set "$tap" master "$bridge" up
 }
 
+# Waiting long for devices: where this machine is busy, an emulated one may need minutes for what takes others a second.
+kernel_line='root=/dev/vda ro console=ttyS0 quiet mitigations=off rootdelay=600 systemd.default_timeout_start_sec=900'
 rm -f listen
 mkfifo listen
 exec 3<> listen # kept open: a monitor whose input ends is closed
@@ -39,7 +41,7 @@ while [[ $again = yes ]]; do
   qemu-system-x86_64 -accel tcg,thread=multi -machine q35 -cpu qemu64 -smp 1 -m "$memory" -no-reboot -display none \
     -serial file:serial -monitor none -qmp unix:qmp,server=on,wait=off \
     -qmp stdio \
-    -kernel vmlinuz -initrd initrd -append 'root=/dev/vda ro console=ttyS0 quiet mitigations=off' \
+    -kernel vmlinuz -initrd initrd -append "$kernel_line" \
     -drive file=disk.qcow2,if=virtio,format=qcow2,cache=unsafe \
     -drive "file=$repository,if=virtio,format=raw,readonly=on" \
     -netdev "tap,id=net,ifname=$tap,script=no,downscript=no" -device "virtio-net-pci,netdev=net,mac=$mac" \

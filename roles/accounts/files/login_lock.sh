@@ -333,7 +333,7 @@ END {
     }
     if (structure) settle_account("/etc/pam.d/common-account")
     for (f = 1; f <= count; f++) if (order[f] ~ /^\/etc\/pam\.d\//)
-        for (i = 1; i <= lines[order[f]]; i++) if (module_of(text[order[f], i]) == "pam_faillock") settle_options(order[f], i)
+        for (i = 1; i <= lines[order[f]]; i++) if (is_auth(text[order[f], i]) && module_of(text[order[f], i]) == "pam_faillock") settle_options(order[f], i)
     for (n in need) any = 1
     if (any || structure) {
         # Where something has to be set anyway, what is left to pam_faillock itself is written down as well.

@@ -132,6 +132,8 @@ class Control(Strict):
     risk: Risk
     proof: Proof
     enforce: bool = True
+    # The remedy comes after all others, since it looks at what they may install (a new service's logs, say).
+    late: bool = False
     # Who must act where there is no remedy (`enforce: false`).
     who_acts: Bilingual | None = None
     # Filled by the loader, never written in control.yml.
@@ -178,10 +180,10 @@ def _scenario(path: Path) -> Scenario:
 
 
 class Controls(Mapping[str, Control]):
-    """All controls by id, in the order of their families and ids."""
+    """All controls by id, in the order of their families and ids; late ones last."""
 
     def __init__(self, controls: Mapping[str, Control]) -> None:
-        self._controls = dict(sorted(controls.items(), key=lambda entry: (entry[1].family, entry[0])))
+        self._controls = dict(sorted(controls.items(), key=lambda entry: (entry[1].late, entry[1].family, entry[0])))
 
     def __getitem__(self, control_id: str) -> Control:
         try:

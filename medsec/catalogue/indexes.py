@@ -63,7 +63,7 @@ def write(root: Path) -> list[Path]:
 
 def harden_playbook(families: Iterable[str]) -> str:
     """Return the playbook that runs the roles `families` on all hosts."""
-    return _YAML + _PLAYBOOK + "".join(f"    - role: {family}\n" for family in sorted(families))
+    return _YAML + _PLAYBOOK + "".join(f"    - role: {family}\n" for family in families)
 
 
 def defaults(members: Iterable[Control]) -> str:

@@ -37,6 +37,18 @@ class Keys:
     admin_public: str
 
 
+# A container may not set the clock that it shares with the machine. So chrony, once it is installed, follows its source
+# and serves others as ever, and leaves the clock alone (-x). A virtual machine needs none of this.
+_NO_CLOCK = """\
+[Unit]
+ConditionCapability=
+
+[Service]
+EnvironmentFile=
+Environment="DAEMON_OPTS=-F 1 -x"
+"""
+
+
 def files(
     name: str, host: HostSpec, network: Network, names: Mapping[str, Sequence[str]], keys: Keys
 ) -> Iterator[SeedFile]:
@@ -47,6 +59,8 @@ def files(
     yield SeedFile("etc/ssh/ssh_host_ed25519_key", keys.host_private, 0o600)
     yield SeedFile("etc/ssh/ssh_host_ed25519_key.pub", keys.host_public)
     yield SeedFile(f"home/{ADMIN}/.ssh/authorized_keys", keys.admin_public, 0o600, _ADMIN_ID)
+    if host.tier == "container":
+        yield SeedFile("etc/systemd/system/chrony.service.d/50-lab-no-clock.conf", _NO_CLOCK)
     routed = host.kind == "gateway"
     for link in network.links(host):
         route = None if routed else network.gateway(link.zone)

@@ -141,4 +141,4 @@ def _latest(say: Say) -> Path:
                 )
             )
         )
-    return found[-1]
+    return found[0]

@@ -14,6 +14,7 @@ from medsec.lab.errors import LabError
 from medsec.text import says
 
 _ATTEMPTS = 10
+_LAUNCHERS = "/medsec/lab/launch"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Group:
         except OSError:
             return []
         return sorted(int(number) for number in listed.split() if number != "0")
+
+    def kept(self) -> bool:
+        """Tell whether the launcher that keeps the host is there; it sits in the group itself, the host below or beside it."""
+        return any(_LAUNCHERS in _command(number) for number in self.processes())
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -129,3 +134,10 @@ def _rmdir(folder: Path) -> None:
             if time.monotonic() > end:
                 raise
             time.sleep(0.01)
+
+
+def _command(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+    except OSError:  # it ended meanwhile
+        return ""

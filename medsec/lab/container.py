@@ -51,7 +51,7 @@ class Container:
         """Return `stopped`, `running`, or `orphaned`: its processes live on without the launcher that keeps it."""
         if not self.group.populated():
             return "stopped"
-        return "running" if self.group.processes() else "orphaned"
+        return "running" if self.group.kept() else "orphaned"
 
     def leader(self) -> int:
         """Return the process number, on this machine, of the host's systemd. Raises LabError where it is not up."""

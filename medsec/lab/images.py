@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +15,17 @@ from typing import IO
 from medsec.lab import machine
 from medsec.lab.definition import Definition, HostSpec, Suite
 from medsec.lab.errors import LabError, LabUnavailable
-from medsec.text import says
+from medsec.text import Text, says
 
 _RECIPES = Path(__file__).resolve().parent / "recipes"
 _HALF = ".building"
+
+# Is told, in a sentence, what takes long.
+Tell = Callable[[Text], None]
+
+
+def say_nothing(_: Text) -> None:
+    """Be told, and keep it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Images:
     """The images of one definition; asking for one builds it where the cache lacks it."""
 
     definition: Definition
+    tell: Tell = say_nothing
 
     def base(self, suite: Suite) -> Path:
         """Return the root file system of a plain `suite`. Raises LabError where it cannot be built."""
@@ -95,6 +104,12 @@ class Images:
         half = image.with_name(f".{image.name}{_HALF}")
         shutil.rmtree(half, ignore_errors=True)  # of a build that was killed: we hold the lock
         half.mkdir(parents=True)
+        self.tell(
+            says(
+                en=f"building the image {image.name} (once; up to a minute or two)",
+                zh=f"正在构建镜像 {image.name}（仅需一次，约一至两分钟）",
+            )
+        )
         try:
             machine.run(
                 [_RECIPES / plan.recipe[0], plan.first_argument, half, *plan.packages],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from medsec.lab import access, cgroups, inventory, machine, reaper
 from medsec.lab.definition import Definition, HostSpec, Kind, Suite, Tier, load
 from medsec.lab.errors import LabError
 from medsec.lab.host import LabHost
+from medsec.lab.images import Tell, say_nothing
 from medsec.lab.place import Place
 from medsec.lab.seed import Keys
 from medsec.text import says
@@ -41,14 +43,21 @@ class Lab:
     """One lab on this machine; labs of different `index` (0 to 31) run side by side, each in its own networks."""
 
     def __init__(
-        self, name: str = "clinic", index: int = 0, *, definition: Path | None = None, owner: int | None = None
+        self,
+        name: str = "clinic",
+        index: int = 0,
+        *,
+        definition: Path | None = None,
+        owner: int | None = None,
+        tell: Tell = say_nothing,
     ) -> None:
         """Name a lab; nothing is started.
 
         `definition` is the file that describes the clinic (the one medsec ships if not given). `owner` is the number of a
-        process: once it is gone, `Lab.reap()` takes the lab away. Raises LabError for a definition that is not valid.
+        process: once it is gone, `Lab.reap()` takes the lab away. `tell` is given a sentence before what takes long (an image that
+        is built). Raises LabError for a definition that is not valid.
         """
-        self._place = Place(load(definition), name, index)
+        self._place = Place(load(definition), name, index, tell)
         self._owner = owner
         _ = self._place.network  # refuses an index out of range
 
@@ -121,13 +130,12 @@ class Lab:
     def up(self, names: Iterable[str] | None = None) -> list[LabHost]:
         """Start hosts, all at once, and return them when each answers and has finished booting.
 
-        Without `names`, all that start by themselves. A host that runs already is left as it is; one whose launcher was
-        killed is made anew. Raises LabError naming the hosts that did not come up, LabUnavailable where no lab can run.
+        Without `names`, all that start by themselves. A host that runs already is left as it is; any other is made anew
+        (`start` keeps what a stopped host had changed). Raises LabError naming the hosts that did not come up, LabUnavailable where no lab can run.
         """
         wanted = self._wanted(names)
         machine.require(vm=any(host.spec.tier == "vm" for host in wanted))
-        for host in wanted:
-            host.backend.prepare()
+        self._prepare(wanted)
         self._open()
         self._each(wanted, self._start)
         return wanted
@@ -156,18 +164,24 @@ class Lab:
     def reset(self, name: str) -> LabHost:
         """Make a host anew, as it was when it first came up. Raises LabError where it does not come back."""
         host = self.host(name)
+        self._prepare([host])
+        self._open()
         with self._booting(name):
             host.backend.reset(*self._seeds(host))
         return host
 
     def stop(self, name: str) -> None:
         """Power a host off and keep what it changed; packets for it then go nowhere."""
-        with self._booting(name):
-            self.host(name).backend.stop()
+        host = self.host(name)
+        if host.backend.state() != "stopped":
+            with self._booting(name):
+                host.backend.stop()
 
     def start(self, name: str) -> LabHost:
         """Power a host on with what it had changed, or as new where it never ran."""
         host = self.host(name)
+        self._prepare([host])
+        self._open()
         with self._booting(name):
             if host.backend.state() != "running":
                 if not host.backend.made():
@@ -177,8 +191,10 @@ class Lab:
 
     def snapshot(self, name: str, label: str) -> None:
         """Keep a copy of what a running host has on its disk, as `label`; one of the same label is replaced."""
+        host = self.host(name)
+        self._open()
         with self._booting(name):
-            self.host(name).backend.save(_label(label))
+            host.backend.save(_label(label))
 
     def restore(self, name: str, label: str) -> LabHost:
         """Boot a host from the copy kept as `label`. Raises LabError where there is none."""
@@ -235,7 +251,7 @@ class Lab:
             specs[name] = self._checked(name, fields, specs)
             self._write(specs)
         host = self.host(name)
-        host.backend.prepare()
+        self._prepare([host])
         with self._booting(name):
             self._start_unlocked(host)
         return host
@@ -284,10 +300,19 @@ class Lab:
             ) from error
         return spec
 
+    def _prepare(self, hosts: Sequence[LabHost]) -> None:
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            for done in [pool.submit(host.backend.prepare) for host in hosts]:
+                done.result()
+
     def _open(self) -> None:
         """Make the networks, the keys and the list of hosts where they are missing."""
+        machine.require()
         with machine.locked(self._place.lock):
             self._refuse_strangers()
+            if not self._place.notes.is_dir():
+                # Left from before this machine was restarted: the keys to these disks are lost.
+                shutil.rmtree(self._place.disks, ignore_errors=True)
             machine.make_room()
             self._place.network.up()
             self._place.notes.mkdir(parents=True, exist_ok=True)

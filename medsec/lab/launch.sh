@@ -5,16 +5,6 @@
 # that reboots loses its filter rules and kernel settings.
 set -euo pipefail
 
-if [[ $1 != --inside ]]; then
-  IFS=: read -ra cgroups <<< "$5"
-  for group in "${cgroups[@]}"; do echo $$ > "$group/cgroup.procs"; done
-  exec unshare --mount --propagation slave "$0" --inside "$@"
-fi
-shift
-name=$1 folder=$2 lower=$3 repository=$4
-IFS=: read -ra cgroups <<< "$5"
-shift 5
-
 # What the kernel itself starts with. A new namespace inherits the IPv4 part from this machine, which may have been hardened or
 # made a router: a plain host would then pass, or fail, for a reason that is not its own.
 # shellcheck disable=SC2016
@@ -48,18 +38,33 @@ network() { # LINK... : a fresh namespace NAME with one pair of virtual cards fo
   done
 }
 
-mount -t tmpfs -o mode=755 tmpfs /run # nspawn keeps notes there
-mount -t overlay overlay -o "volatile,lowerdir=$lower,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
-export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_LOCK=0 SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
-rc=133 # the host asked for a reboot
-while [[ $rc = 133 ]]; do
-  network "$@"
-  rc=0
-  setpriv --pdeathsig KILL systemd-nspawn --quiet --directory="$folder/root" --boot --register=no --keep-unit \
-    --machine="$name" --network-namespace-path="/run/netns/$name" --capability=CAP_NET_ADMIN --bind-ro="$repository:/srv/repo" \
-    --resolv-conf=off --timezone=off --link-journal=no --settings=no --console=read-only || rc=$?
-done
-# Whatever a killed nspawn left running goes with its launcher.
-for group in "${cgroups[@]}"; do
-  if [[ -e $group/cgroup.kill ]]; then echo 1 > "$group/cgroup.kill"; fi
-done
+main() { # in one piece, so that an upgrade of this file does not reach hosts that run
+  if [[ $1 != --inside ]]; then
+    IFS=: read -ra cgroups <<< "$5"
+    for group in "${cgroups[@]}"; do echo $$ > "$group/cgroup.procs"; done
+    exec unshare --mount --propagation slave "$0" --inside "$@"
+  fi
+  shift
+  name=$1 folder=$2 lower=$3 repository=$4
+  IFS=: read -ra cgroups <<< "$5"
+  shift 5
+
+  mount -t tmpfs -o mode=755 tmpfs /run # nspawn keeps notes there
+  mount -t overlay overlay -o "volatile,lowerdir=$lower,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
+  export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_LOCK=0 SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
+  rc=133 # the host asked for a reboot
+  while [[ $rc = 133 ]]; do
+    network "$@"
+    rc=0
+    setpriv --pdeathsig KILL systemd-nspawn --quiet --directory="$folder/root" --boot --register=no --keep-unit \
+      --machine="$name" --network-namespace-path="/run/netns/$name" --capability=CAP_NET_ADMIN --bind-ro="$repository:/srv/repo" \
+      --resolv-conf=off --timezone=off --link-journal=no --settings=no --console=read-only || rc=$?
+  done
+  # Whatever a killed nspawn left running goes with its launcher.
+  for group in "${cgroups[@]}"; do
+    if [[ -e $group/cgroup.kill ]]; then echo 1 > "$group/cgroup.kill"; fi
+  done
+  exit
+}
+
+main "$@"

@@ -67,14 +67,7 @@ def require(vm: bool = False) -> None:
 
     Raises LabUnavailable saying what to do instead.
     """
-    if platform.system() != "Linux":
-        raise LabUnavailable(
-            says(
-                en=f"the lab boots Linux containers and cannot run on {platform.system()}; "
-                "use the Vagrantfile instead: vagrant up",
-                zh=f"实验环境需要启动 Linux 容器，无法在 {platform.system()} 上运行；请改用 Vagrantfile：vagrant up",
-            )
-        )
+    _require_linux()
     if os.geteuid() != 0:
         raise LabUnavailable(
             says(
@@ -96,12 +89,24 @@ def require(vm: bool = False) -> None:
     cgroup_folders()
 
 
+def _require_linux() -> None:
+    if platform.system() != "Linux":
+        raise LabUnavailable(
+            says(
+                en=f"the lab boots Linux containers and cannot run on {platform.system()}; "
+                "use the Vagrantfile instead: vagrant up",
+                zh=f"实验环境需要启动 Linux 容器，无法在 {platform.system()} 上运行；请改用 Vagrantfile：vagrant up",
+            )
+        )
+
+
 @cache
 def cgroup_folders() -> tuple[Path, ...]:
     """Return where this machine's control groups are mounted: the unified tree first, then systemd's own where it exists.
 
     Raises LabUnavailable where there is no unified tree.
     """
+    _require_linux()
     unified: list[Path] = []
     named: list[Path] = []
     for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medsec.lab import machine
 from medsec.lab.definition import Definition
-from medsec.lab.images import Images
+from medsec.lab.images import Images, Tell, say_nothing
 from medsec.lab.network import Network
 
 
@@ -19,6 +19,7 @@ class Place:
     definition: Definition
     name: str
     index: int
+    tell: Tell = say_nothing
 
     @property
     def id(self) -> str:
@@ -79,7 +80,7 @@ class Place:
     @cached_property
     def images(self) -> Images:
         """The images that its hosts are made of."""
-        return Images(self.definition)
+        return Images(self.definition, self.tell)
 
 
 def lock_of(index: int) -> Path:

@@ -64,7 +64,7 @@ def _reap_index(index: int) -> list[str]:
     for lab in _labs(index):
         for host in cgroups.labs_present().get(lab, []):
             group = Group(lab, host)
-            if not group.processes():  # the launcher sits in the group itself, the host below it
+            if not group.kept():
                 group.kill()
                 found.append(f"{lab}/{host}")
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import subprocess
 import time
@@ -22,7 +21,7 @@ from medsec.lab.qmp import Monitor, monitor
 from medsec.text import says
 
 _LAUNCHER = Path(__file__).resolve().parent / "launch_vm.sh"
-_BOOT_SECONDS = 600  # 31 s of one idle processor; many times that on a machine that is busy
+_BOOT_SECONDS = 1800  # 40 s of one idle processor; many times that on a machine that is busy
 _READY = "ready"
 _STICK_BYTES = 16 << 20
 
@@ -51,11 +50,9 @@ class VirtualMachine:
 
     def state(self) -> State:
         """Return `running` or `stopped`; a machine whose launcher was killed is `orphaned`."""
-        processes = self.group.processes()
-        if not processes:
+        if not self.group.populated():
             return "stopped"
-        commands = [_command(number) for number in processes]
-        return "running" if any(_LAUNCHER.name in command for command in commands) else "orphaned"
+        return "running" if self.group.kept() else "orphaned"
 
     def made(self) -> bool:
         """Tell whether the machine has a disk."""
@@ -246,11 +243,3 @@ class VirtualMachine:
 
     def _monitor(self) -> AbstractContextManager[Monitor]:
         return monitor(self.name, self._folder / "qmp")
-
-
-def _command(process: int) -> str:
-    try:
-        words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    return shlex.join(word.decode(errors="replace") for word in words)

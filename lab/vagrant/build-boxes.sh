@@ -5,8 +5,10 @@ set -euo pipefail
 top=$(readlink -f "$(dirname "$0")/../..")
 python=$top/.venv/bin/python
 [[ -x $python ]] || python=python3
+needed=(vagrant vagrant-lxc lxc)
+[[ " $* " != *" libvirt "* ]] || needed+=(vagrant-libvirt fdisk e2fsprogs qemu-utils)
 missing=()
-for package in vagrant vagrant-lxc lxc; do
+for package in "${needed[@]}"; do
   dpkg-query --show --showformat '${db:Status-Abbrev}' "$package" 2> /dev/null | grep -q '^ii' || missing+=("$package")
 done
 if [[ ${#missing[@]} -gt 0 ]]; then

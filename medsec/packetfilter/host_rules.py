@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class HostRules:
     interfaces: tuple[str, ...]
     loaders: tuple[Loader, ...]
     nftables_service: str
+    # Masked, or changed by files of the site: it may start something else than its package means it to.
+    overridden: bool
     other_firewalls: tuple[str, ...]
     legacy: tuple[str, ...]
 
@@ -80,6 +83,7 @@ def read(answer: str) -> HostRules | None:
         interfaces=tuple(sorted(sections["interfaces"], key=lambda name: (name != "lo", name))),
         loaders=tuple(_loaders(sections["loaders"])),
         nftables_service=state["UnitFileState"] or state["LoadState"],
+        overridden=bool(re.search(r"^masked|/(etc|run)/systemd/system/", "\n".join(state.values()), re.MULTILINE)),
         other_firewalls=tuple(sections["others"]),
         legacy=tuple(sections["legacy"]),
     )

@@ -24,7 +24,7 @@ for unit in $loaders; do
   systemctl cat "$unit" | sed -n 's/^[[:space:]]*\(\(Condition\|Assert\)[A-Za-z]*=..*\)/condition \1/p'
 done
 echo '== nftables.service'
-systemctl show -p LoadState -p UnitFileState nftables.service
+systemctl show -p LoadState -p UnitFileState -p FragmentPath -p DropInPaths nftables.service
 echo '== others'
 for unit in ufw firewalld netfilter-persistent iptables ip6tables shorewall ferm; do
   if [ "$(systemctl is-enabled "$unit.service" 2> /dev/null)" != enabled ]; then continue; fi

@@ -92,22 +92,22 @@ def harden(lab: Lab, hosts: dict[str, LabHost], folder: Path, engine_name: str, 
         assert outcome.changed > 0
 
 
-def reaches(source: LabHost, address: str, port: int) -> bool:
-    """Return whether a connection from `source` opens; it must be refused by silence, not by a closed port."""
-    done = source.ssh(f"timeout 3 bash -c ': < /dev/tcp/{address}/{port}'; echo $?")
-    code = done.stdout.strip()
-    assert code in ("0", "124"), f"{source.name} to {address} port {port}: {code} {done.stderr}"
-    return code == "0"
-
-
 def seen(source: LabHost, target: LabHost) -> dict[tuple[int, str], bool]:
-    """Return what `source` sees of the target's ports, by family."""
+    """Return what `source` sees of the target's ports, by family.
+
+    A port is open or silent; one that answers "closed" would mean that nothing listens there, and prove nothing.
+    """
     families = {"IPv4": target.address, "IPv6": target.ipv6}
-    return {
-        (port, family): reaches(source, address, port)
-        for port in (22, 8080, 9090)
-        for family, address in families.items()
-    }
+    asked = [(port, family) for port in (22, 8080, 9090) for family in families]
+    tries = [
+        f"{{ timeout 3 bash -c ': < /dev/tcp/{families[family]}/{port}'; echo {port} {family} $?; }} &"
+        for port, family in asked
+    ]
+    done = source.ssh(" ".join([*tries, "wait"]))
+    codes = {(int(port), family): code for port, family, code in map(str.split, done.stdout.splitlines())}
+    assert set(codes) == set(asked), done.stderr
+    assert set(codes.values()) <= {"0", "124"}, f"{source.name} to {target.name}: {codes} {done.stderr}"
+    return {port: code == "0" for port, code in codes.items()}
 
 
 OPEN = {(port, family): True for port in (22, 8080, 9090) for family in ("IPv4", "IPv6")}

@@ -102,6 +102,8 @@ lo
 {loaders}
 == nftables.service
 LoadState=loaded
+FragmentPath={fragment}
+DropInPaths=
 UnitFileState={state}
 == others
 {others}
@@ -120,6 +122,7 @@ def answer(**parts: str) -> str:
         "boot": text,
         "loaders": "unit nftables.service\nwanted sysinit.target",
         "state": "enabled",
+        "fragment": "/lib/systemd/system/nftables.service",
         "others": "",
         "legacy": "",
     }
@@ -173,6 +176,17 @@ def test_a_second_firewall_and_rules_that_nft_cannot_show_are_told() -> None:
     rules = read(answer(others="ufw.service", legacy="ip6tables-legacy -A INPUT -j ACCEPT"))
     assert other_loaders(rules) == ["ufw.service"]
     assert legacy_programs(rules) == ["ip6tables-legacy"]
+
+
+def test_a_unit_that_the_site_changed_or_masked_is_told_apart() -> None:
+    for part, expected in (
+        ({}, False),
+        ({"fragment": "/etc/systemd/system/nftables.service"}, True),
+        ({"state": "masked"}, True),
+    ):
+        rules = read(answer(**part))
+        assert rules is not None
+        assert rules.overridden is expected
 
 
 def test_an_answer_that_stops_half_way_is_an_error() -> None:

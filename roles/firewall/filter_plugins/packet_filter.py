@@ -30,6 +30,12 @@ def other_loaders(answer: str) -> list[str]:
     return host_rules.other_loaders(host_rules.read(answer))
 
 
+def overridden(answer: str) -> bool:
+    """Return whether files of the site change how nftables.service starts."""
+    rules = host_rules.read(answer)
+    return rules is not None and rules.overridden
+
+
 def legacy_programs(answer: str) -> list[str]:
     """Return the programs whose tables hold rules that nft cannot show."""
     return host_rules.legacy_programs(host_rules.read(answer))
@@ -45,6 +51,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "packet_filter_overridden": overridden,
             "packet_filter_question": question,
             "packet_filter_differs": differs,
             "packet_filter_legacy_programs": legacy_programs,

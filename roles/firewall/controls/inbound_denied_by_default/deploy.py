@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 from pyinfra import host
-from pyinfra.facts.server import Command
 from pyinfra.operations import server, systemd
 
 from medsec.errors import UsageError
@@ -16,7 +13,6 @@ from medsec.packetfilter import host_rules
 from medsec.packetfilter.flows import Registered
 from medsec.text import says
 
-UNIT = "systemctl show --property=DropInPaths --property=FragmentPath --property=LoadState nftables.service"
 FILES = {"debian": "/etc/nftables.conf", "redhat": "/etc/sysconfig/nftables.conf"}
 
 
@@ -28,7 +24,7 @@ def deploy(params: Params) -> None:
     if rules is not None and not host_rules.problems(rules, wanted):
         return
     _require_operator(params, wanted)
-    if re.search(r"=masked|/(etc|run)/systemd/system/", host.get_fact(Command, UNIT)):
+    if rules is not None and rules.overridden:
         server.shell(
             name="Let nftables.service start as its package means it to",
             commands=["systemctl revert nftables.service"],

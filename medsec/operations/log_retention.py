@@ -17,7 +17,7 @@ from medsec import resources
 from medsec.operations.contents import content
 
 _SCRIPT = "roles/logs/files/retention.sh"
-_WORDS = {"files", "folders", "start", "revert", "restart", "by_hand"}
+_WORDS = {"files", "folders", "reload", "start", "revert", "restart", "by_hand"}
 
 
 class Shortfall(FactBase[dict[str, Any]]):
@@ -62,6 +62,8 @@ def started(*, days: int, journal_min_mib: int) -> Generator[StringCommand]:
     + journal_min_mib: what the journal may occupy at least, in MiB
     """
     found = host.get_fact(Shortfall, days=days, journal_min_mib=journal_min_mib)
+    if found["reload"]:
+        yield StringCommand("systemctl daemon-reload")
     for unit in found["revert"]:
         yield StringCommand(f"systemctl revert {shlex.quote(unit)}")
     for unit in found["start"]:

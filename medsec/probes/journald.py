@@ -35,7 +35,8 @@ for unit in systemd-journald.service $(systemctl list-units --all --plain --no-l
   fi
   echo "now $(date +%s)"
   if [ -d /var/log/journal ]; then echo "folder present"; fi
-  stat -f -c 'disk %S %b %a' $place
+  stat -f -L -c 'disk %S %b %a' $place
+  stat -f -L -c 'type %T' $place
   if [ -d "$folder" ]; then
     echo "used $(du -s -B1 "$folder" | cut -f1)"
     echo "oldest $(journalctl -q -D "$folder" -o short-unix | head -n 1 | cut -d. -f1)"
@@ -78,7 +79,8 @@ class Journal:
     @property
     def on_disk(self) -> bool:
         """Return whether the running daemon writes to the disk, whatever its settings say."""
-        return any(path.startswith("/var/log/journal/") for path in self.open_files)
+        volatile = self.facts.get("type") in ("tmpfs", "ramfs")
+        return not volatile and any(not path.startswith("/run/") for path in self.open_files)
 
     @property
     def max_retention_days(self) -> float | None:

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 
 from testinfra.host import Host
 
@@ -202,7 +203,8 @@ def _by_cron(lines: Iterable[Line]) -> Iterator[Start]:
     # The package's own script leaves the work to systemd where there is one.
     idle = {line.path for line in lines if "/run/systemd/system" in line.text and "-d" in line.text}
     for line in lines:
-        if line.path in idle or line.path.endswith("/systemd/system/logrotate.service"):
+        # logrotate.service is asked of systemd; what a rule's own script does is none of this.
+        if line.path in idle or "/systemd/system/logrotate.service" in line.path or "/logrotate.d/" in line.path:
             continue
         for command in re.findall(r"(?:^|[\s;&|(=])(?:\S*/)?logrotate(\s+[^;&|)]*)", line.text):
             start = _start(str(line.path), ("logrotate", *_words(command)), _interval(line))
@@ -318,7 +320,9 @@ def _rules(said: str, blocks: list[tuple[str, int | None]]) -> Iterator[Rule]:
                 zh="无法理解 logrotate -d 输出的轮转规则",
             )
         )
-    for found, following in zip(heads, [*heads[1:], None], strict=True):
+    for found, following in pairwise([*heads, None]):
+        if found is None:
+            break
         pattern = " ".join(found.group(1).split())
         rest = said[found.end() : following.start() if following else None].lstrip("\n").partition("\n")[0]
         keeps = int(found.group(3)) if found.group(3) else 0 if found.group(4) else None

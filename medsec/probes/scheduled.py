@@ -72,7 +72,7 @@ def parse_lines(output: str) -> list[Line]:
 
 def deletes_logs(line: Line, days: int) -> bool:
     """Return whether the line deletes or empties logs younger than `days` days."""
-    text = line.text
+    text = re.split(r"(?<=\s)#", line.text)[0]
     if text.startswith("tmpfiles "):
         return _tmpfiles_delete(text.split()[1:], days)
     if re.search(r"\bjournalctl\b.*--vacuum-(size|files)", text):

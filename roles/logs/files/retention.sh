@@ -3,6 +3,7 @@
 #   retention.sh DAYS MIB    DAYS: how long records are kept at least; MIB: what the journal may occupy at least
 # It changes nothing. Both engines run it, write the "files" and then run it again to learn which daemons to restart.
 #   files    path -> content, mode, user, group        folders  to be made for them
+#   reload   "systemd" where a unit file has changed since it was read
 #   start    units to unmask, enable and start         revert   units whose replaced command does not rotate
 #   restart  daemons that have not read their settings, or do not do what these say
 #   by_hand  what a person must decide
@@ -15,7 +16,7 @@ tab=$(printf '\t')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/tree"
-for list in folders start revert restart by_hand; do : > "$work/$list"; done
+for list in folders reload start revert restart by_hand modes; do : > "$work/$list"; done
 say() { printf '%s\n' "$2" >> "$work/$1"; }
 
 edit() { # PATH : the copy that is edited
@@ -74,7 +75,11 @@ journal() { # UNIT NAMESPACE
     { sed -n 's,^# \(/.*\.conf\)$,\1,p' "$work/config"; for root in /etc /run /usr/local/lib /usr/lib; do echo "$root/systemd/$name.d"; done; } |
       while IFS= read -r path; do if [ -e "$path" ]; then stat -L -c %Z "$path"; fi; done > "$work/changed"
     if [ "$(sort -n "$work/changed" | tail -n 1 | grep . || echo 0)" -gt $((started + 1)) ]; then late=yes; fi
-    if [ $persistent = yes ] && ! find "/proc/$pid/fd" -lname '/var/log/journal/*' | grep -q .; then late=yes; fi
+    if [ $persistent = yes ] && ! find "/proc/$pid/fd" -lname '*.journal' ! -lname '/run/*' | grep -q .; then late=yes; fi
+  fi
+  case $(stat -f -L -c %T /var/log) in tmpfs | ramfs) say by_hand '/var/log is kept in memory: give it a disk' ;; esac
+  if [ -d /var/log/journal ]; then
+    case $(stat -f -L -c %T /var/log/journal) in tmpfs | ramfs) late=no; say by_hand '/var/log/journal is kept in memory: unmount it, or give it a disk' ;; esac
   fi
   if [ $late = yes ] || [ -s "$work/wanted" ]; then say restart "$1"; fi
   if [ -s "$work/wanted" ]; then drop_in "/etc/systemd/$name.d"; fi
@@ -93,7 +98,7 @@ journal_room() { # NAMESPACE : what it may occupy against what it needs, in MiB
     if [ $span -ge 604800 ] && [ $((used * days * 86400 / span)) -gt "$need" ]; then need=$((used * days * 86400 / span)); fi
   fi
   # shellcheck disable=SC2046 # three numbers
-  set -- $(stat -f -c '%S %b %a' $place)
+  set -- $(stat -f -L -c '%S %b %a' $place)
   disk=$(($1 * $2 / 1048576))
   free=$(($1 * $3 / 1048576))
   limit=$((disk / 10))
@@ -143,8 +148,15 @@ rules() { # INTERVAL FORCED CONFIG...
         esac >> "$work/order" ;;
     esac
   done < "$work/said"
+  sed -n 's/^error: Ignoring \(.*\) because .*writable.*/\1/p' "$work/said" | while IFS= read -r read_name; do
+    for path in "$read_name" "/etc/logrotate.d/$read_name"; do
+      if [ -f "$path" ] && [ "$path" != "${path#/}" ]; then edit "$path" > /dev/null; printf '%s\n' "$path" >> "$work/modes"; fi
+    done
+  done
   while IFS= read -r path; do edit "$path" > /dev/null; done < "$work/order"
-  awk -v days="$days" -v interval="$interval" -v forced="$forced" -v tree="$work/tree" -v order="$work/order" '
+  : > "$work/fixed"
+  awk -v days="$days" -v interval="$interval" -v forced="$forced" -v tree="$work/tree" -v order="$work/order" \
+    -v fixed="$work/fixed" -v by_hand="$work/by_hand" -v doubles="$(grep -c ' duplicate log entry for ' "$work/said")" '
     function months(count,   start, i, sum, least) { # the days of the shortest run of so many months
       least = 0
       for (start = 1; start <= 12; start++) {
@@ -175,10 +187,14 @@ rules() { # INTERVAL FORCED CONFIG...
       else if (text ~ /^maxage[ \t=]/) state["maxage"] = number(text)
     }
     function copy(from, to,   key) { for (key in to) delete to[key]; for (key in from) to[key] = from[key] }
-    function finish(lines, first, last, state,   i, j, text, indent, early, count, aged, own_rotate, own_age, opening) {
+    function finish(path, lines, first, last, state,   i, j, text, indent, early, count, aged, own_rotate, own_age, opening) {
       early = (state["maxsize"] || forced || state["every"] == "size")
       count = enough(state["every"], early, state["rotate"]) ? "" : needed(state["every"], early)
       aged = (state["maxage"] != "" && state["maxage"] < days)
+      if (count != "" && count > 10000) {
+        print path ":" first " is rotated by a job that may run each minute: let logrotate.timer alone rotate it" >> by_hand
+        count = ""
+      }
       if (count == "" && !aged) return
       changed = 1
       indent = "\t"
@@ -193,7 +209,41 @@ rules() { # INTERVAL FORCED CONFIG...
       if (count != "" && !own_rotate) lines[first] = lines[first] "\n" indent "rotate " count
       if (aged && !own_age) lines[first] = lines[first] "\n" indent "maxage " days
     }
-    function walk(path,   file, lines, total, i, text, state, inside, first, script, place, j) {
+    # A log that two rules name stays with the first; logrotate rejects the whole file of the second.
+    function patterns(lines, from, to,   i, j, count, words, head, rest, kept) {
+      kept = 0
+      for (i = from; i <= to; i++) {
+        rest = ""; head = lines[i]
+        if (i == to) { rest = substr(head, index(head, "{")); head = substr(head, 1, index(head, "{") - 1) }
+        if (head ~ /^[ \t]*#/) continue
+        count = split(head, words, /[ \t\r]+/)
+        for (j = 1; j <= count; j++) {
+          if (words[j] == "") continue
+          if (!(words[j] in known)) { known[words[j]] = 1; kept++; continue }
+          twice[words[j], i] = 1
+        }
+      }
+      if (!kept) { for (i in twice) { split(i, words, SUBSEP); print words[1] > fixed; delete twice[i] } return 1 }
+      for (i = from; i <= to; i++) {
+        head = lines[i]; rest = ""
+        if (i == to) { rest = substr(head, index(head, "{")); head = substr(head, 1, index(head, "{") - 1) }
+        count = split(head, words, /[ \t\r]+/)
+        for (j = 1; j <= count; j++) if ((words[j], i) in twice) {
+          print words[j] > fixed; changed = 1; delete twice[words[j], i]
+          head = " " head " "
+          place_of = index(head, words[j])
+          head = substr(head, 1, place_of - 1) substr(head, place_of + length(words[j]))
+          gsub(/^[ \t]+|[ \t]+$/, "", head)
+        }
+        lines[i] = head (head != "" && rest != "" && head !~ /[ \t]$/ ? " " : "") rest
+      }
+      return 0
+    }
+    function put_out(lines, from, to,   i) {
+      changed = 1
+      for (i = from; i <= to; i++) { gsub(/\n/, "\n# ", lines[i]); lines[i] = "# " lines[i] }
+    }
+    function walk(path,   file, lines, total, i, text, state, inside, first, script, place, j, from, empty) {
       seen[path] = 1
       file = tree path
       total = 0
@@ -206,11 +256,13 @@ rules() { # INTERVAL FORCED CONFIG...
         if (script) { inscript[i] = 1; if (text ~ /^endscript/) script = 0; continue }
         while (text != "" && text !~ /^#/) {
           if (!inside && text ~ /^[\/"~*{\047]/) {
+            if (!from) from = i
             if (!index(text, "{")) break
             inside = 1; first = i; copy(global, state)
+            empty = doubles ? patterns(lines, from, i) : 0
             sub(/^[^{]*\{[ \t]*/, "", text); continue
           }
-          if (inside && text ~ /^\}/) { finish(lines, first, i, state); inside = 0; sub(/^\}[ \t]*/, "", text); continue }
+          if (inside && text ~ /^\}/) { finish(path, lines, first, i, state); if (empty) put_out(lines, from, i); inside = 0; from = 0; sub(/^\}[ \t]*/, "", text); continue }
           if (text ~ /^(prerotate|postrotate|firstaction|lastaction|preremove)/) { script = 1; break }
           if (inside) directive(text, state); else directive(text, global)
           if (!inside && text ~ /^include[ \t=]/) {
@@ -239,6 +291,9 @@ rules() { # INTERVAL FORCED CONFIG...
       while ((getline line < order) > 0) in_order[++files] = line
       for (f = 1; f <= files; f++) if (!(in_order[f] in seen)) walk(in_order[f])
     }'
+  sed '/^Handling /,$d' "$work/said" | sed -n 's/^error: //p' | grep -vE '^(found error in|Ignoring )' | while IFS= read -r complaint; do
+    if ! printf '%s\n' "${complaint##* duplicate log entry for }" | grep -qxF -f "$work/fixed"; then say by_hand "logrotate rejects its rules: $complaint"; fi
+  done
 }
 
 # --- who starts what --------------------------------------------------------------------------------------------------
@@ -257,6 +312,7 @@ units() { find /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/sy
 # shellcheck disable=SC2016 # the dollars are awk's
 deletes='
   function deletes(text,   age, found) {
+    sub(/[ \t]#.*/, "", text)
     if (text ~ /journalctl.*--vacuum-(size|files)/) return 1
     if (match(text, /--vacuum-time[= ]"?[0-9]+ *[a-zA-Z]*/)) {
       age = substr(text, RSTART, RLENGTH); found = age; gsub(/[^0-9]/, "", age); sub(/.*[0-9] */, "", found)
@@ -274,14 +330,40 @@ deletes='
     return text ~ /cp +\/dev\/null +\/var\/log\//
   }'
 
-take_out() { # WORD FILE : `table` comments a line out, `script` puts a command in its place that does nothing
+# WORD FILE : `table` comments a line out, `script` and `unit` put a command in its place that does nothing
+take_out() {
+  file=$(edit "$2")
   awk -v days="$days" -v word="$1" -v path="$2" -v by_hand="$work/by_hand" -v hit="$work/hit" "$deletes"'
     { text = $0; sub(/^[ \t]*/, "", text) }
     text ~ /^[#;]/ || text == "" || !deletes(text) { print; next }
-    word == "unit" || (word == "script" && text ~ /([\\|&{(]|then|do|else)[ \t]*$|(^|[^a-z])(for|while|if) |[`]|\$\(/) {
-      print path ":" FNR " deletes logs: " text >> by_hand; print; next }
-    { print (word == "table" ? "# " : ": # ") "put out of use by medsec, it deletes logs: " text; print "" > hit }' "$2" > "$work/new"
-  if [ -e "$work/hit" ]; then rm "$work/hit"; cat "$work/new" > "$(edit "$2")"; fi
+    (word != "table" && text ~ /\\$/) || (word == "script" && text ~ /([|&{(]|then|do|else)[ \t]*$|(^|[^a-z])(for|while|if) |[`]|\$\(/) ||
+      (word == "unit" && text !~ /^Exec[A-Za-z]+=/) { print path ":" FNR " deletes logs: " text >> by_hand; print; next }
+    { print (word == "script" ? ": # " : "# ") "put out of use by medsec, it deletes logs: " text
+      if (word == "unit") { sub(/=.*/, "=/bin/true", text); print text }
+      print "" > hit }' "$file" > "$work/new"
+  if [ -e "$work/hit" ]; then
+    rm "$work/hit"
+    cat "$work/new" > "$file"
+    if [ "$1" = unit ]; then say reload systemd; fi
+  fi
+}
+
+# A line of tmpfiles.d that lets files age: in the site's own files the age goes, of others a person decides.
+stop_aging() {
+  systemd-tmpfiles --cat-config --no-pager 2> /dev/null | awk '/^# \// { file = substr($0, 3) }
+    $1 ~ /^[a-zA-Z]/ && ($2 ~ /^"?\/var\/log(\/|"?$)/ || $2 == "/var") { print file "\t" $0 }' |
+    awk -F '\t' -v days="$days" '{
+      line = $0; sub(/^[^\t]*\t/, "", line); split(line, field, /[ \t]+/); age = field[6]; gsub(/[^0-9]/, "", age); unit = field[6]; gsub(/[^a-zA-Z]/, "", unit)
+      worth = unit ~ /^d/ ? 1 : unit ~ /^w/ ? 7 : unit ~ /^(M$|month)/ ? 30 : unit ~ /^y/ ? 365 : 0
+      if (field[1] ~ /^[rRD]/) print "hand\t" $1 "\t" line
+      else if (age != "" && age * worth < days) print ($1 ~ /^\/etc\// ? "edit" : "hand") "\t" $1 "\t" line }' |
+    while IFS="$tab" read -r what path line; do
+      if [ "$what" = hand ]; then say by_hand "$path deletes logs: $line"; continue; fi
+      file=$(edit "$path")
+      awk -v line="$line" '$0 == line { head = $0; for (i = 1; i <= 5; i++) sub(/^[ \t]*[^ \t]+[ \t]+/, "", head)
+        front = substr($0, 1, length($0) - length(head)); sub(/^[^ \t]+/, "-", head); print front head; next } { print }' "$file" > "$work/new"
+      cat "$work/new" > "$file"
+    done
 }
 
 each_line() { # COMMAND... : for each path on stdin
@@ -348,7 +430,7 @@ rsyslog() {
     return
   fi
   pid=$(systemctl show --property=MainPID --value rsyslog.service)
-  if find "/proc/$pid/fd" -lname '/* (deleted)' ! -lname '/proc/*' ! -lname '/dev/*' ! -lname '/memfd:*' | grep -q .; then say restart rsyslog.service; fi
+  if find "/proc/$pid/fd" -lname '/* (deleted)' ! -lname '/proc/*' ! -lname '/dev/*' ! -lname '/memfd:*' | grep -q .; then say restart rsyslog.service; return; fi
   if grep -q '^systemd-journald.service$' "$work/restart"; then return; fi # what is lost there never came here
   own=/etc/rsyslog.d/00-medsec-retention.conf
   if [ -e "$own" ]; then
@@ -381,6 +463,10 @@ done < "$work/spaces"
 tables | sort -u | each_line take_out table
 scripts | sort -u | each_line take_out script
 units | sort -u | each_line take_out unit
+units | tr '\n' '\0' | { xargs -0 -r grep -ls '^# put out of use by medsec, it deletes logs: ' || true; } | while IFS= read -r path; do
+  if [ "$(systemctl show --property=NeedDaemonReload --value "${path##*/}")" = yes ]; then say reload systemd; fi
+done
+stop_aging
 
 if command -v logrotate > /dev/null; then
   { tables; scripts; } | sort -u | each_line unforce
@@ -396,10 +482,13 @@ if command -v logrotate > /dev/null; then
   calendar=$(systemctl show --property=TimersCalendar --property=TimersMonotonic logrotate.timer | grep . || true)
   if [ "$(printf '%s\n' "$calendar" | grep -c '=.')" = 1 ] && printf '%s\n' "$calendar" | grep -qE 'OnCalendar=([A-Za-z.,]+ )?[^ ]+ [0-9]{2}:[0-9]{2}:[0-9]{2} '; then every=24; fi
   rules $every 0 /etc/logrotate.conf
+  if ! grep -qE '^(rotating pattern: |error: )' "$work/said"; then say by_hand 'logrotate finds no rule in /etc/logrotate.conf: put back its line "include /etc/logrotate.d"'; fi
   while IFS="$tab" read -r hours _ configs; do
     # shellcheck disable=SC2046 # one word for each configuration; the forced runs have been unforced above
     rules "$hours" 0 $(printf '%s' "$configs" | tr '\t' ' ')
   done < "$work/jobs"
+  find "$work/tree/etc" -path '*/logrotate*' -type f | sed "s,^$work/tree,," | sort > "$work/read"
+  each_line take_out script < "$work/read"
 fi
 if command -v rsyslogd > /dev/null; then rsyslog; fi
 
@@ -415,9 +504,11 @@ printf '{"files": {'
 comma=
 find "$work/tree" -type f | sort | while IFS= read -r file; do
   path=${file#"$work/tree"}
-  if [ -e "$path" ] && cmp -s "$file" "$path"; then continue; fi
+  forced=no
+  if grep -qxF "$path" "$work/modes"; then forced=yes; fi
+  if [ $forced = no ] && [ -e "$path" ] && cmp -s "$file" "$path"; then continue; fi
   owner='root root 644'
-  if [ -e "$path" ]; then owner=$(stat -L -c '%U %G %a' "$path"); fi
+  if [ -e "$path" ] && [ $forced = no ]; then owner=$(stat -L -c '%U %G %a' "$path"); fi
   # shellcheck disable=SC2086 # three words
   set -- $owner
   printf '%s\n"%s": {"user": "%s", "group": "%s", "mode": "0%s", "content": ' "$comma" "$path" "$1" "$2" "$3"
@@ -426,5 +517,5 @@ find "$work/tree" -type f | sort | while IFS= read -r file; do
   comma=,
 done
 printf '}'
-for list in folders start revert restart by_hand; do printf ',\n'; list $list; done
+for list in folders reload start revert restart by_hand; do printf ',\n'; list $list; done
 printf '}\n'

@@ -56,8 +56,8 @@ def _journal(journal: journald.Journal, params: Params) -> Iterator[Text]:
         )
     elif journal.running and not journal.on_disk:
         yield says(
-            en=f"the running journald writes nothing below /var/log/journal (journal {name})",
-            zh=f"正在运行的 journald 未向 /var/log/journal 写入（日志 {name}）",
+            en=f"the running journald writes nothing to the disk below /var/log/journal (journal {name})",
+            zh=f"正在运行的 journald 未向磁盘上的 /var/log/journal 写入（日志 {name}）",
         )
     age = journal.max_retention_days
     if age is not None and age < days:

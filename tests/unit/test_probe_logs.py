@@ -1,0 +1,289 @@
+"""The probes of logs against what a Debian 12 host answered, and against what its programs may say as well."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from medsec.errors import ProbeError
+from medsec.probes import journald, logrotate, rsyslog, scheduled
+from medsec.probes.scheduled import Line
+
+CAPTURED = Path(__file__).parent / "captured"
+
+
+def read(name: str) -> str:
+    return (CAPTURED / f"logs_{name}.txt").read_text(encoding="utf-8")
+
+
+# --- logrotate --------------------------------------------------------------------------------------------------------
+
+
+def rules() -> dict[str, logrotate.Rule]:
+    return {rule.pattern.split()[0]: rule for rule in logrotate.parse_ruling(read("rules")).rules}
+
+
+def test_a_bare_maxage_holds_for_every_file_read_after_it() -> None:
+    assert rules()["/var/log/dpkg.log"].max_age == 30
+    assert rules()["/var/log/dpkg.log"].days(1) == 30
+
+
+def test_a_rule_that_never_removes_and_rotates_early_by_size() -> None:
+    rule = rules()["/var/log/auth.log"]
+    assert (rule.keeps, rule.earlier, rule.every) == (None, True, "after 1 days")
+
+
+def test_what_logrotate_rejects_is_told() -> None:
+    complaints = logrotate.parse_ruling(read("rules")).complaints
+    assert "rsyslog:1 duplicate log entry for /var/log/auth.log" in complaints
+    assert "Ignoring wtmp because it is writable by group or others." in complaints
+
+
+def test_a_rule_missing_from_the_texts_is_an_error() -> None:
+    with pytest.raises(ProbeError):
+        logrotate.parse_ruling(read("rules").replace("/var/log/btmp {", "/var/log/other {"))
+
+
+def test_the_scripts_of_rules_are_read() -> None:
+    assert any("rsyslog-rotate" in line.text for line in logrotate.parse_ruling(read("rules")).scripts)
+
+
+@pytest.mark.parametrize(
+    ("rule", "interval", "days"),
+    [
+        (logrotate.Rule("x", "weekly", 28), 1, 196),
+        (logrotate.Rule("x", "weekly", 27), 1, 189),
+        (logrotate.Rule("x", "monthly", 6), 1, 181),
+        (logrotate.Rule("x", "monthly", 7), 1, 212),
+        (logrotate.Rule("x", "yearly", 1), 1, 365),
+        (logrotate.Rule("x", "after 1 days", 190), 1, 190),
+        (logrotate.Rule("x", "hourly", 190), 1, 190),
+        (logrotate.Rule("x", "hourly", 190), 1 / 24, 190 / 24),
+        (logrotate.Rule("x", "1048576 bytes", 200), 1, 200),
+        (logrotate.Rule("x", "1048576 bytes", 200), 1 / 24, 200 / 24),
+        (logrotate.Rule("x", "monthly", 12, earlier=True), 1, 12),
+        (logrotate.Rule("x", "monthly", 0), 1, 0),
+        (logrotate.Rule("x", "monthly", None), 1, math.inf),
+        (logrotate.Rule("x", "monthly", None, max_age=30), 1, 30),
+        (logrotate.Rule("x", "monthly", 12, max_age=400), 1, 365),
+    ],
+)
+def test_how_long_a_rule_keeps_at_the_very_least(rule: logrotate.Rule, interval: float, days: float) -> None:
+    assert rule.days(interval) == pytest.approx(days)
+
+
+def test_a_forced_run_ignores_the_period() -> None:
+    assert logrotate.Rule("x", "weekly", 40).days(1 / 24, forced=True) == pytest.approx(40 / 24)
+
+
+def test_an_unknown_period_is_an_error() -> None:
+    with pytest.raises(ProbeError):
+        logrotate.Rule("x", "each full moon", 3).days(1)
+
+
+def test_the_timer_starts_logrotate_once_a_day() -> None:
+    found = logrotate.parse_starters(read("starters"))
+    assert found.installed and found.timer_set and found.overdue_hours is None
+    lines = scheduled.parse_lines(read("scheduled"))
+    assert logrotate.starts(found, lines) == [logrotate.Start("logrotate.timer", ("/etc/logrotate.conf",), 1)]
+
+
+def test_a_timer_of_each_hour_and_a_service_that_does_something_else() -> None:
+    text = read("starters")
+    hourly = logrotate.parse_starters(text.replace("*-*-* 00:00:00", "*-*-* *:00:00"))
+    assert logrotate.starts(hourly, [])[0].interval == pytest.approx(1 / 24)
+    other = logrotate.parse_starters(
+        text.replace("argv[]=/usr/sbin/logrotate /etc/logrotate.conf", "argv[]=/bin/true")
+    )
+    assert logrotate.starts(other, []) == []
+
+
+@pytest.mark.parametrize("state", ["disabled", "masked", "enabled-runtime", ""])
+def test_a_timer_that_is_not_enabled_is_not_set(state: str) -> None:
+    found = logrotate.parse_starters(read("starters").replace("UnitFileState=enabled", f"UnitFileState={state}"))
+    assert not found.timer_set
+
+
+def test_logrotate_that_has_not_run_although_its_timer_waits() -> None:
+    text = read("starters").replace("WaitingHours=0", "WaitingHours=100")
+    assert logrotate.parse_starters(text).overdue_hours == 100
+    assert logrotate.parse_starters(text + "LastRunHours=20\n").overdue_hours is None
+    assert logrotate.parse_starters(text + "LastRunHours=72\n").overdue_hours == 72
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "interval", "forced"),
+    [
+        ("/etc/cron.d/x", "20 3 * * * root /usr/sbin/logrotate /etc/x.conf", 1, False),
+        ("/etc/cron.d/x", "*/5 * * * * root logrotate --force -s /run/s /etc/x.conf", 1 / 1440, True),
+        ("/etc/cron.weekly/x", "logrotate -vf /etc/x.conf > /dev/null", 7, True),
+        ("/var/spool/cron/crontabs/root", "@daily cd / && logrotate /etc/x.conf", 1, False),
+    ],
+)
+def test_cron_starts_logrotate(path: str, text: str, interval: float, forced: bool) -> None:
+    found = logrotate.parse_starters(read("starters"))
+    start = logrotate.starts(found, [Line(path, 1, text)])[-1]
+    assert (start.configs, start.forced) == (("/etc/x.conf",), forced)
+    assert start.interval == pytest.approx(interval)
+
+
+# --- journald ---------------------------------------------------------------------------------------------------------
+
+
+def journal(settings: str = "", **changes: str) -> journald.Journal:
+    text = read("journald").replace("[Journal]\n", f"[Journal]\n{settings}\n")
+    for old, new in changes.items():
+        text = text.replace(f"\n{old} ", f"\n{new} ")
+    return next(iter(journald.parse_journals(text)))
+
+
+def test_a_journal_as_debian_ships_it() -> None:
+    found = journal()
+    assert found.name == "system" and found.running and found.persistent and found.on_disk
+    assert found.max_retention_days is None and found.stored_levels is None and not found.unread
+    assert found.room == 4 * 1024**3
+
+
+def test_the_last_assignment_counts_and_an_empty_one_takes_back() -> None:
+    assert journal("Storage=persistent\n[Other]\nStorage=x\n[Journal]\nStorage=volatile").storage == "volatile"
+    assert not journal("Storage=volatile").persistent
+    assert journal("Storage=volatile\nStorage=").storage == "auto"
+    assert journal("#Storage=none\n;Storage=none").storage == "auto"
+
+
+def test_auto_without_the_folder_is_not_persistent() -> None:
+    assert not journal(folder="other").persistent
+    assert journal("Storage=persistent", folder="other").persistent
+
+
+def test_a_daemon_that_writes_to_memory_or_to_a_deleted_file_is_not_on_disk() -> None:
+    text = read("journald")
+    for broken in (text.replace("open /var/log", "open /run/log"), text.replace("open ", "opened ")):
+        assert not next(iter(journald.parse_journals(broken))).on_disk
+    assert not next(iter(journald.parse_journals(text.replace("type overlayfs", "type tmpfs")))).on_disk
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("6month", 182.625),
+        ("190day", 190),
+        ("1w 2d", 9),
+        ("604800", 7),
+        ("0", None),
+        ("infinity", None),
+        ("1y", 365.25),
+    ],
+)
+def test_age_limits(text: str, days: float | None) -> None:
+    assert journal(f"MaxRetentionSec={text}").max_retention_days == (None if days is None else pytest.approx(days))
+
+
+def test_few_short_files_are_a_limit_too() -> None:
+    assert journal("SystemMaxFiles=10\nMaxFileSec=2day").max_file_days == pytest.approx(20)
+    assert journal("SystemMaxFiles=0\nMaxFileSec=2day").max_file_days is None
+    assert journal("SystemMaxFiles=10\nMaxFileSec=0").max_file_days is None
+
+
+def test_room_is_limited_by_its_own_size_and_by_what_must_stay_free() -> None:
+    assert journal("SystemMaxUse=64M").room == 64 * 1024**2
+    assert journal("SystemKeepFree=900G").room == 0
+
+
+def test_its_own_pace_tells_what_it_needs() -> None:
+    facts = dict(journal().facts) | {"now": "1000000", "oldest": str(1000000 - 10 * 86400), "used": "1000"}
+    assert journald.Journal("x", facts, {}).needs(190) == 19000
+    assert journal().needs(190) is None
+
+
+@pytest.mark.parametrize(
+    ("level", "drops"), [("debug", False), ("info", False), ("6", False), ("notice", True), ("3", True)]
+)
+def test_levels_that_are_not_stored(level: str, drops: bool) -> None:
+    assert bool(journal(f"MaxLevelStore={level}").stored_levels) is drops
+
+
+def test_settings_changed_after_the_start_are_unread() -> None:
+    text = read("journald").replace("changed 1795326467", "changed 1795339999")
+    assert next(iter(journald.parse_journals(text))).unread == ["/etc/systemd/journald.conf"]
+
+
+@pytest.mark.parametrize("text", ["", "soon", "5 fortnights", "3d!"])
+def test_spans_that_do_not_parse(text: str) -> None:
+    with pytest.raises(ProbeError):
+        journald.timespan(text)
+
+
+@pytest.mark.parametrize(("text", "size"), [("1024", 1024), ("1K", 1024), ("1.5G", 3 * 512 * 1024**2)])
+def test_sizes(text: str, size: int) -> None:
+    assert journald.size(text) == size
+
+
+# --- scheduled jobs ---------------------------------------------------------------------------------------------------
+
+
+def test_a_plain_debian_deletes_nothing() -> None:
+    lines = scheduled.parse_lines(read("scheduled"))
+    assert len(lines) > 10
+    assert not [line for line in lines if scheduled.deletes_logs(line, 190)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "journalctl --vacuum-size=100M",
+        "@daily /usr/bin/journalctl --rotate --vacuum-time=4weeks",
+        'find /var/log -name "*.gz" -mtime +30 -delete',
+        "find /var/log/ -type f -exec rm -f {} +",
+        "find /var/log -mtime +30 | xargs rm -f",
+        "rm -rf /var/log/*.gz",
+        "0 3 * * 0 root > /var/log/auth.log",
+        "cat /dev/null > /var/log/syslog",
+        "truncate -s 0 /var/log/wtmp",
+        "cp /dev/null /var/log/btmp",
+        "tmpfiles d /var/log/apt 0755 root root 30d",
+        "tmpfiles R /var/log/site",
+        "tmpfiles D /var/log/site 0755 root root -",
+    ],
+)
+def test_jobs_that_delete(text: str) -> None:
+    assert scheduled.deletes_logs(Line("/etc/cron.d/x", 1, text), 190)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "find /var/log -mtime +400 -delete",
+        "journalctl --vacuum-time=200d",
+        "5 4 * * * root /usr/local/bin/report > /var/log/report.log 2>&1",
+        "/usr/local/bin/rm-locks >> /var/log/rm-locks.log",
+        "grep -c sshd /var/log/auth.log",
+        ": # put out of use by medsec, it deletes logs: rm -f /var/log/x",
+        "tmpfiles d /var/log/apt 0755 root root 365d",
+        "tmpfiles z /var/log/journal 2755 root systemd-journal - -",
+    ],
+)
+def test_jobs_that_do_not_delete(text: str) -> None:
+    assert not scheduled.deletes_logs(Line("/etc/cron.d/x", 1, text), 190)
+
+
+# --- rsyslog ----------------------------------------------------------------------------------------------------------
+
+
+def test_rsyslog_that_writes() -> None:
+    state = rsyslog.parse(read("rsyslog"))
+    assert state.installed and state.active and state.enabled
+    assert state.lost("auth") is None and state.lost("system") is None
+
+
+def test_a_record_that_no_file_has() -> None:
+    state = rsyslog.parse(read("rsyslog").replace("auth=/var/log/auth.log", "auth=lost"))
+    assert "Connection reset" in str(state.lost("auth"))
+
+
+def test_rsyslog_that_is_off_or_absent() -> None:
+    assert not rsyslog.parse(read("rsyslog").replace("=enabled", "=disabled")).enabled
+    assert not rsyslog.parse(read("rsyslog").replace("=active", "=inactive")).active
+    assert not rsyslog.parse("installed=no\n==== end\n").installed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from testinfra.host import Host
@@ -91,6 +91,33 @@ def configurations(host: Host, lines: Iterable[Rule]) -> dict[str, dict[str, str
         )
     parts = (part.partition("\n") for part in answer.stdout.split(_SEPARATOR)[1:])
     return {path: parse(text) for path, _, text in parts}
+
+
+def unusable(host: Host, folders: Sequence[str]) -> list[str]:
+    """Return the folders in which failures cannot be counted: no folder, not writable, and no parent to make it in."""
+    answer = host.run(
+        f'for f in {shlex.join(folders)}; do if [ -d "$f" ]; then test -w "$f"; '
+        'else [ ! -e "$f" ] && [ -d "${f%/*}" ] && [ -w "${f%/*}" ]; fi || echo "$f"; done'
+    )
+    if answer.rc != 0:
+        raise ProbeError(says(en=f"{folders}: {answer.stderr.strip()}", zh=f"{folders}：{answer.stderr.strip()}"))
+    return list(answer.stdout.splitlines())
+
+
+# Where jobs of the site are written down; comments are left out.
+_JOBS = (
+    "export LC_ALL=C; grep -rIHnE '^[^#]*(faillock([[:space:]].*)?[[:space:]]--reset|(rm|find)[[:space:]].*/run/faillock)' "
+    "/etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /var/spool/cron "
+    "/etc/systemd/system /usr/local/bin /usr/local/sbin 2> /dev/null"
+)
+
+
+def resets(host: Host) -> list[str]:
+    """Return the scheduled lines that take counts and locks back, each as FILE:NUMBER:TEXT."""
+    answer = host.run(_JOBS)
+    if answer.rc > 2 or (answer.rc == 2 and not answer.stdout and answer.stderr):
+        raise ProbeError(says(en=f"grep: {answer.stderr.strip()}", zh=f"grep：{answer.stderr.strip()}"))
+    return list(answer.stdout.splitlines())
 
 
 def parse(text: str) -> dict[str, str]:

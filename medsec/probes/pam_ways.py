@@ -119,6 +119,16 @@ def unchecked_change(stack: Sequence[Step]) -> End | None:
     return next((end for end in ways(stack, answers, notice) if end.granted and "unchecked" in end.facts), None)
 
 
+def asks_again(stack: Sequence[Step]) -> Rule | None:
+    """Return a pam_unix rule that, where it refuses a judged password, asks by itself for one that nobody judges."""
+    judged = False
+    for step in stack:
+        judged = judged or step.rule.module in STRENGTH
+        if judged and step.rule.module == "pam_unix" and step.rule.option("use_authtok") is None:
+            return step.rule
+    return None
+
+
 def sets_passwords(stack: Sequence[Step]) -> bool:
     """Return whether a password stack can store a password at all."""
     return any(step.rule.module in PASSWORD for step in stack)

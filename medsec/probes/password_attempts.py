@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ def _try(host: Host, paths: Sequence[tuple[str, str]], *, minlen: int, minclass:
         for (service, by), row in tried.items()
         for number, candidate in enumerate(row)
     ]
-    given = f"current={_mixed(20)}\ncat > /tmp/rows <<'END'\n{chr(10).join(rows)}\nEND\n"
+    given = f"current={shlex.quote(_current())}\ncat > /tmp/rows <<'END'\n{chr(10).join(rows)}\nEND\n"
     output = private_etc.run(host, given + _SCRIPT)
     found = parse(output, tried)
     done = Counter((attempt.service, attempt.by) for attempt in found)
@@ -178,6 +179,12 @@ def _try(host: Host, paths: Sequence[tuple[str, str]], *, minlen: int, minclass:
                 )
             )
     return found
+
+
+def _current() -> str:
+    """Return the password that the accounts have before: no character of it is in a candidate (difok counts those)."""
+    characters = list("aeiouyAEIOUY01.,~^")
+    return "".join(characters.pop(secrets.randbelow(len(characters))) for _ in range(len(characters)))
 
 
 def _name() -> str:

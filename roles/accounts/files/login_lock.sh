@@ -273,6 +273,11 @@ function short(name, value) {
     if (name == "root_unlock_time") return value + 0 < least_root
     return 0
 }
+# Whether failures can be counted in a folder, or it can be made.
+function usable(folder) {
+    if (folder !~ /^\/[A-Za-z0-9_.\/-]+$/) return 0
+    return system("f=" folder "; if [ -d $f ]; then test -w $f; else [ ! -e $f ] && [ -d ${f%/*} ] && [ -w ${f%/*} ]; fi") == 0
+}
 function read_setting(line) {
     line = trim(body(line))
     if (line == "") return 0
@@ -289,6 +294,7 @@ function settle_options(file, i,    words, n, w, part, line, has_root, seen) {
     for (w = 1; w <= n; w++) {
         split(words[w], part, "=")
         if (part[1] == "even_deny_root") has_root = 1
+        if (part[1] == "dir" && !usable(part[2])) { sub("[ \t]+" words[w] "([ \t]|$)", " ", line); continue }
         if (part[1] == "conf" && weak_conf(part[2])) { sub("[ \t]+" words[w] "([ \t]|$)", " ", line); continue }
         if (words[w] ~ /^(deny|unlock_time|fail_interval|root_unlock_time)=/) {
             if (short(part[1], part[2])) sub("[ \t]+" words[w] "([ \t]|$)", " ", line)
@@ -322,7 +328,10 @@ FILENAME != current { current = FILENAME; order[++count] = FILENAME; lines[FILEN
 
 END {
     if (present == "") { order[++count] = main; lines[main] = 0 }
-    for (i = 1; i <= lines[main]; i++) if (read_setting(text[main, i])) conf[name] = value
+    for (i = 1; i <= lines[main]; i++) if (read_setting(text[main, i])) {
+        if (name == "dir" && !usable(value)) { text[main, i] = "# medsec: " text[main, i]; changed[main] = 1 }
+        else conf[name] = value
+    }
     for (f = 1; f <= count; f++) if (order[f] ~ /^\/etc\/pam\.d\// && order[f] != "/etc/pam.d/common-account") settle_auth(order[f])
     profiles = "false"
     if (debian == "true" && changed["/etc/pam.d/common-auth"]) profiles = "true"

@@ -28,6 +28,16 @@ def check(host: Host, params: Params) -> None:
             zh=f"登录失败未计数：{service} 的认证栈中没有 pam_faillock",
         )
     folders = _values_hold(host, doors, params)
+    lost = faillock.unusable(host, folders)
+    assert not lost, says(
+        en=f"failures cannot be counted: {', '.join(lost)} is no folder that can be written to",
+        zh=f"登录失败无法计数：{'、'.join(lost)} 不是可写的目录",
+    )
+    jobs = faillock.resets(host)
+    assert not jobs, says(
+        en=f"a scheduled job takes locks back; remove it: {'; '.join(jobs)}",
+        zh=f"存在定时解除锁定的任务，请予删除：{'；'.join(jobs)}",
+    )
     groups = pam_ways.alike(doors)
     for trial in trials(host, list(groups), deny=params.deny, tallies=folders):
         _locks(trial, params.deny, groups[trial.service])

@@ -41,6 +41,12 @@ def check(host: Host, params: Params) -> None:
             en=f"the PAM service {service} can store a password that was not checked: {way}",
             zh=f"PAM 服务 {service} 存在不经强度检查即保存口令的路径：{way}",
         )
+        again = pam_ways.asks_again(stack)
+        assert again is None, says(
+            en=f"pam_unix ({again}) asks for another password, which nobody judges, where it refuses the first "
+            f"(one used before, say): use_authtok is missing ({service})",
+            zh=f"pam_unix（{again}）缺少 use_authtok：首次口令被其拒绝（如历史口令）后会另行索取不经强度检查的口令（{service}）",
+        )
 
 
 def _by_path(weak: list[Attempt], language: str, groups: dict[str, list[str]]) -> list[str]:

@@ -219,3 +219,11 @@ def test_a_way_names_the_modules_that_decide_it() -> None:
     assert str(bypass and bypass.end).startswith(
         "pam_succeed_if=success (/etc/pam.d/common-auth:3), pam_unix=success"
     )
+
+
+def test_pam_unix_must_not_ask_again_for_itself() -> None:
+    assert pam_ways.asks_again(services(DEBIAN).stack("login", "password")) is None
+    found = changed(DEBIAN, "common-password", " use_authtok ", " ").stack("login", "password")
+    again = pam_ways.asks_again(found)
+    assert again is not None
+    assert str(again) == "/etc/pam.d/common-password:3"

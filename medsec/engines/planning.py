@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from medsec.catalogue.controls import Control, Controls
 from medsec.engines.base import Engine, EngineResult, Event, Mode, OnEvent, Status, Work
@@ -77,7 +78,7 @@ def apply(
     """Judge, hand the engine what does not pass, and judge again the hosts that it worked on.
 
     An unreachable host is left alone, and a waived control as well: its remedy is what the site has put off. Controls
-    with `risk: access` come last, with `guard` around them. Raises what the judge, the engine and the guard raise.
+    with `risk: access` come in a run of their own with `guard` around it, and late ones after them. Raises what the judge, the engine and the guard raise.
     """
     controls = list(selection.controls.values())
     before = list(judge(selection.hosts, controls))
@@ -109,31 +110,43 @@ def _work(selection: Selection, todo: Mapping[str, Sequence[str]], mode: Mode) -
 
 def _run(work: Work, engine: Engine, guard: Guard, on_event: OnEvent) -> EngineResult:
     result = EngineResult.of(work)
-    harmless = _part(work, risky=False)
-    if harmless.todo:
-        result.add(engine.run(harmless, on_event))
-    # A host that was lost on the way is not asked to put its way in at risk.
-    risky = _leave(_part(work, risky=True), dict(result.unreachable), result, on_event)
-    if risky.todo:
-        with guard.around(risky) as refused:
-            protected = _leave(risky, refused, result, on_event)
-            if protected.todo:
-                result.add(engine.run(protected, on_event))
+    for part in (_Part.ORDINARY, _Part.RISKY, _Part.LATE):
+        todo = {
+            host: [control.id for control in work.ordered(host) if _part(control) is part] for host in work.todo
+        }
+        # A host that was lost on the way is not tried again, and is not asked to put its way in at risk.
+        left = _leave(replace(work, todo=todo).trimmed(), result.unreachable, result, on_event)
+        if left.todo and part is _Part.RISKY:
+            with guard.around(left) as refused:
+                _engine(_leave(left, refused, result, on_event), engine, result, on_event)
+        else:
+            _engine(left, engine, result, on_event)
     return result
 
 
-def _part(work: Work, *, risky: bool) -> Work:
-    todo = {
-        host: [control.id for control in work.ordered(host) if (control.risk == "access") is risky]
-        for host in work.todo
-    }
-    return replace(work, todo=todo).trimmed()
+class _Part(Enum):
+    """The parts of an apply, in their order."""
+
+    ORDINARY = auto()
+    RISKY = auto()
+    LATE = auto()
+
+
+def _part(control: Control) -> _Part:
+    if control.risk == "access":
+        return _Part.RISKY
+    return _Part.LATE if control.late else _Part.ORDINARY
+
+
+def _engine(work: Work, engine: Engine, result: EngineResult, on_event: OnEvent) -> None:
+    if work.todo:
+        result.add(engine.run(work, on_event))
 
 
 def _leave(work: Work, hosts: Mapping[str, str], result: EngineResult, on_event: OnEvent) -> Work:
     """Return `work` without `hosts`, and tell for each of their controls why it is left alone."""
-    for host in work.todo:
-        for control in work.ordered(host) if host in hosts else ():
+    for host in [name for name in work.todo if name in hosts]:
+        for control in work.ordered(host):
             event = Event(host, control.id, "guard", Status.FAILED, message=hosts[host])
             result.outcomes[host, control.id].take(event)
             on_event(event)

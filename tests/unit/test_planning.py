@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,16 @@ def test_only_what_does_not_pass_is_changed_and_the_rest_is_not_judged_twice(cli
     assert len(verdicts) == len(done.before)
     assert [pair for pair, verdict in verdicts.items() if verdict is not Verdict.PASS] == [("one", "c_by_hand")]
     assert [(finding.host, finding.control) for finding in done.by_hand] == [("one", "c_by_hand")]
+
+
+def test_the_door_comes_after_the_ordinary_and_what_is_late_after_the_door(tmp_path: Path) -> None:
+    clinic = Site(tmp_path)
+    late = site.make_control(tmp_path / "roles", "a_late", path=str(clinic.path("one", "a_late")), late=True)
+    controls = site.catalogue(late, clinic.controls["a_door"], clinic.controls["b_plain"])
+    selection = replace(clinic.selection(), hosts=[clinic.inventory.hosts["one"]], controls=controls)
+    events: list[Event] = []
+    apply(selection, AnsibleEngine(), judge=clinic.judge, on_event=events.append)
+    assert [event.control for event in events] == ["b_plain", "a_door", "a_late"]
 
 
 def test_a_healthy_fleet_costs_one_judgement(clinic: Site) -> None:

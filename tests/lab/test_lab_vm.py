@@ -62,3 +62,18 @@ def test_a_stick_is_seen_unless_its_driver_is_refused(lab: Lab, fresh: LabHost) 
     fresh.virtual.plug_usb_stick()
     assert _disks(fresh) == ["sda"]
     fresh.virtual.unplug()
+
+
+def test_reboot_keeps_changes_and_takes_the_hosts_own_initramfs(lab: Lab, fresh: LabHost) -> None:
+    script = "/etc/initramfs-tools/scripts/init-top/mark"
+    mark = f"echo x > /etc/new; printf '#!/bin/sh\\necho lab-mark > /dev/kmsg\\n' > {script}; chmod 755 {script}; update-initramfs -u"
+    fresh.run_as_root(mark, timeout=1800).check_returncode()
+    before = fresh.ssh("cat /proc/sys/kernel/random/boot_id", timeout=180).stdout
+    fresh.ssh("sudo systemctl reboot", timeout=180)
+    end = time.monotonic() + 1800
+    while fresh.ssh("cat /proc/sys/kernel/random/boot_id", timeout=180).stdout in ("", before):
+        assert time.monotonic() < end
+        time.sleep(2)
+    assert fresh.ssh("cat /etc/new; sudo dmesg | grep -o lab-mark", timeout=180).stdout == "x\nlab-mark\n"
+    lab.reset(fresh.name)
+    assert fresh.ssh("test ! -e /etc/new", timeout=180).returncode == 0

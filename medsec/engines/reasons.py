@@ -37,7 +37,7 @@ _REASONS = (
         zh="主机拒绝登录；请检查账户和密钥（ansible_user、ansible_ssh_private_key_file）",
     ),
     _reason(
-        r"sudo: .*(a password is required|not in the sudoers|not allowed)|missing sudo password|may not run sudo",
+        r"sudo: .*a password is required|is not in the sudoers|is not allowed to (run sudo|execute)|missing sudo password|may not run sudo",
         en="the account may not become root by sudo without a password; allow it, or use another account",
         zh="该账户无法免密使用 sudo；请为其授权或更换账户",
     ),

@@ -96,7 +96,7 @@ def test_an_unreachable_host_says_so_and_others_go_on(work: Work, tmp_path: Path
     result, events = run(work, inventory=inventory, todo={"dead": ["a_first", "d_last"], "one": ["d_last"]})
     assert result.outcomes["one", "d_last"].finished
     assert "does not answer" in result.unreachable["dead"]
-    assert {pair for pair in result.failures} == {("dead", "a_first"), ("dead", "d_last")}
+    assert set(result.failures) == {("dead", "a_first"), ("dead", "d_last")}
     assert [event.status for event in events if event.host == "dead"] == [Status.UNREACHABLE]
 
 
@@ -108,7 +108,9 @@ def test_a_host_without_python_is_sent_to_the_other_engine(work: Work, tmp_path:
 
 
 def test_a_command_is_known_only_after_apply(work: Work, tmp_path: Path) -> None:
-    tasks = "---\n- name: Run something\n  ansible.builtin.command: touch {{ e_command_path }}\n  changed_when: true\n"
+    tasks = (
+        "---\n- name: Run something\n  ansible.builtin.command: touch {{ e_command_path }}\n  changed_when: true\n"
+    )
     path = str(tmp_path / "target/touched")
     control = site.make_control(tmp_path / "roles", "e_command", tasks=tasks, path=path)
     result, events = run(work, mode="plan", controls=site.catalogue(control), todo={"one": ["e_command"]})

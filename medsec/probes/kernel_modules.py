@@ -52,16 +52,14 @@ for tool in modprobe find grep; do command -v "$tool" > /dev/null || { echo "mis
 section() { printf '%s %s\n' '@MARK@' "$1"; }
 kernels=$( { [ -d "/lib/modules/$(uname -r)" ] && uname -r; find /lib/modules/ -maxdepth 2 -name modules.dep 2> /dev/null | cut -d/ -f4; } | sort -u)
 section resolved
-for kernel in $kernels; do
-  for alias in @ALIASES@; do modprobe -S "$kernel" -R "$alias" 2> /dev/null; done
-done | tr - _ | sort -u
+resolved=$(for kernel in $kernels; do modprobe -S "$kernel" -a -R @ALIASES@ 2> /dev/null; done | tr - _ | sort -u)
+[ -z "$resolved" ] || printf '%s\n' "$resolved"
 section present
-cat /sys/bus/usb/devices/*/modalias /sys/bus/firewire/devices/*/modalias 2> /dev/null | sort -u | while IFS= read -r alias; do
-  modprobe -R "$alias" 2> /dev/null
-done | tr - _ | sort -u
+present=$(cat /sys/bus/usb/devices/*/modalias /sys/bus/firewire/devices/*/modalias 2> /dev/null | sort -u)
+# shellcheck disable=SC2086 # one alias a word, without blanks or wildcards
+[ -z "$present" ] || modprobe -a -R $present 2> /dev/null | tr - _ | sort -u
 section answers
-for module in $( { for name in @MODULES@; do echo "$name"; done
-    for kernel in $kernels; do for alias in @ALIASES@; do modprobe -S "$kernel" -R "$alias" 2> /dev/null; done; done; } | tr - _ | sort -u); do
+for module in $( { printf '%s\n' @MODULES@; printf '%s\n' "$resolved"; } | tr - _ | sort -u); do
   for kernel in ${kernels:-$(uname -r)}; do
     printf '%s\t%s\t%s\n' "$module" "$kernel" "$(modprobe -S "$kernel" -n -v "$module" 2>&1 | sed '/^[[:space:]]*$/d' | tail -n 1)"
   done

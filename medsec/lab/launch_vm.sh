@@ -29,7 +29,7 @@ main() { # in one piece, so that an upgrade of this file does not reach machines
   cd "$folder"
 
   # Waiting long for devices: where this machine is busy, an emulated one may need minutes for what takes others a second.
-  kernel_line='root=/dev/vda ro console=ttyS0 quiet mitigations=off no_timer_check rootdelay=600 systemd.default_timeout_start_sec=900'
+  kernel_line='root=/dev/vda ro console=ttyS0 quiet mitigations=off no_timer_check systemd.default_timeout_start_sec=900'
   rm -f listen
   mkfifo listen
   exec 3<> listen # kept open: a monitor whose input ends is closed

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from medsec.lab import access, cgroups, inventory, machine, reaper
+from medsec.lab import access, cgroups, inventory, machine, reaper, timesource
 from medsec.lab.definition import Definition, HostSpec, Kind, Suite, Tier, load
 from medsec.lab.errors import LabError
 from medsec.lab.host import LabHost
@@ -316,6 +316,7 @@ class Lab:
             machine.make_room()
             self._place.network.up()
             self._place.notes.mkdir(parents=True, exist_ok=True)
+            timesource.up(self._place.id, self._place.network, self._place.notes / "timesource.log")
             self._write(self._read_hosts())
 
     def _refuse_strangers(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -64,10 +65,16 @@ def _reap_index(index: int) -> list[str]:
     for lab in _labs(index):
         for host in cgroups.labs_present().get(lab, []):
             group = Group(lab, host)
-            if not group.kept():
+            if not (group.kept() or _kept_a_moment_later(group)):
                 group.kill()
                 found.append(f"{lab}/{host}")
     return found
+
+
+def _kept_a_moment_later(group: Group) -> bool:
+    # A process that is just becoming another program has no name for an instant.
+    time.sleep(0.05)
+    return group.kept()
 
 
 def _kept(notes: Path) -> bool:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from medsec.lab import Lab, LabError, LabHost
 
 
+# One worker for all that need a virtual machine: it boots once for them all, and goes with the worker's lab.
+pytestmark = pytest.mark.xdist_group("vm")
+
+
 @pytest.fixture(scope="module")
-def vm(lab: Lab) -> Iterator[LabHost]:
-    """The clinic's virtual machine, booted once for this file."""
+def vm(lab: Lab) -> LabHost:
+    """The clinic's virtual machine, booted once."""
     [host] = lab.up(["kernel-1"])
-    yield host
-    host.backend.kill()
+    return host
 
 
 @pytest.fixture

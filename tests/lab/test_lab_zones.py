@@ -12,6 +12,9 @@ import yaml
 
 from medsec.lab import Lab
 
+# One worker: the six hosts are started once.
+pytestmark = pytest.mark.xdist_group("clinic")
+
 CLINIC = ["gateway", "his-app", "his-db", "backup", "terminal-1", "terminal-2"]
 
 

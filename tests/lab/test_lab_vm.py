@@ -8,7 +8,6 @@ import pytest
 
 from medsec.lab import Lab, LabError, LabHost
 
-
 # One worker for all that need a virtual machine: it boots once for them all, and goes with the worker's lab.
 pytestmark = pytest.mark.xdist_group("vm")
 

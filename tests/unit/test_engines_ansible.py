@@ -24,9 +24,9 @@ LOCAL = {"ansible_connection": "local", "ansible_become": False}
 
 
 @pytest.fixture(autouse=True)
-def this_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the modules run under the interpreter that the tests run under."""
-    monkeypatch.setenv("ANSIBLE_HOME", "/tmp/medsec-test-ansible")
+def ansible_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep what Ansible leaves in its home out of the operator's."""
+    monkeypatch.setenv("ANSIBLE_HOME", str(tmp_path / "ansible"))
 
 
 @pytest.fixture

@@ -183,7 +183,9 @@ class Controls(Mapping[str, Control]):
     """All controls by id, in the order of their families and ids; late ones last."""
 
     def __init__(self, controls: Mapping[str, Control]) -> None:
-        self._controls = dict(sorted(controls.items(), key=lambda entry: (entry[1].late, entry[1].family, entry[0])))
+        self._controls = dict(
+            sorted(controls.items(), key=lambda entry: (entry[1].late, entry[1].family, entry[0]))
+        )
 
     def __getitem__(self, control_id: str) -> Control:
         try:

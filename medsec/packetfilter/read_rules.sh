@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Prints the packet filter of this host, as it is now and as the next boot makes it, in sections headed by "== name".
 # Changes nothing: what boot loads is loaded into a network namespace of its own, which is gone when this ends.
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin

@@ -6,10 +6,12 @@ import base64
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import paramiko
 import pytest
+import testinfra
 
 from medsec.catalogue.controls import Controls, load_control
 from medsec.engines.base import Work, engine
@@ -17,6 +19,7 @@ from medsec.evidence.findings import Verdict
 from medsec.inventory import Inventory
 from medsec.judge.judge import judge
 from medsec.lab import Lab, LabHost
+from medsec.probes import private_etc
 from medsec.trials import staging
 from medsec.trials.cases import Case
 
@@ -208,7 +211,37 @@ def test_cron_runs_its_jobs(hardened: LabHost) -> None:
 
 def test_the_check_leaves_nothing_behind(hardened: LabHost) -> None:
     """The controls were judged on this host: its accounts, tallies and mounts show nothing of it."""
-    assert as_root(hardened, "cut -d: -f1,3 /etc/passwd | grep -cE ':2[0-9]{9}$' || true").strip() == "0"
-    assert as_root(hardened, "awk -F: '$1 ~ /^[mn][a-z]{8}$/' /etc/passwd /etc/shadow /etc/group").strip() == ""
-    assert as_root(hardened, "ls /run/faillock | grep -E '^[mn][a-z]{8}$' || true").strip() == ""
-    assert as_root(hardened, "grep -c ' medsec ' /proc/mounts || true").strip() == "0"
+    assert traces(hardened) == ""
+
+
+def test_a_killed_check_leaves_nothing_behind(hardened: LabHost, lab: Lab) -> None:
+    host = testinfra.get_host(f"ssh://{hardened.name}", ssh_config=str(lab.ssh_config_path), sudo=True)
+    script = """
+        echo 'mkilledone:x:2000000001:2000000001::/nonexistent:/bin/sh' >> /etc/passwd
+        echo 'mkilledone::19000:0:99999:7:::' >> /etc/shadow
+        : > /run/faillock/mkilledone
+        : > /run/proof-is-under-way
+        sleep 300
+    """
+    with ThreadPoolExecutor() as pool:
+        proof = pool.submit(private_etc.run, host, script, hide=["/run/faillock"])
+        deadline = time.monotonic() + 60
+        while hardened.run_as_root("test -e /run/proof-is-under-way").returncode != 0:
+            assert time.monotonic() < deadline
+        assert hardened.ssh("su mkilledone -c true").returncode != 0, "the account is nobody's but the proof's"
+        assert "mkilledone" not in as_root(hardened, "getent passwd; ls /run/faillock")
+        as_root(hardened, "grep -l '^medsec ' /proc/[0-9]*/mounts | cut -d/ -f3 | xargs kill -9")
+        with pytest.raises(Exception, match=r"exit|broke off|CommandResult"):
+            proof.result(timeout=60)
+    assert traces(hardened) == ""
+
+
+def traces(host: LabHost) -> str:
+    """What a proof could leave: accounts, counts of failures, mounts in any process's namespace, its own files."""
+    names = "mkilledone|[mn][bcdfghjklmnpqrstvwxz]{8}"
+    return as_root(
+        host,
+        f"grep -E '^({names}):|:2[0-9]{{9}}:' /etc/passwd /etc/shadow /etc/group /etc/subuid || :; "
+        f"ls /run/faillock | grep -xE '{names}' || :; grep -l '^medsec ' /proc/[0-9]*/mounts || :; "
+        "ls /etc/.medsec-copy /tmp/etc /tmp/rows 2> /dev/null || :",
+    )

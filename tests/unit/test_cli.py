@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from medsec_cli.language import choose
 from medsec_cli.main import build, main
 from medsec_cli.table import table, width

@@ -59,7 +59,9 @@ def test_no_control_imports_another_control() -> None:
 
 
 def test_no_check_reads_a_template() -> None:
-    readers = [path for path in ROOT.glob("roles/*/controls/*/check.py") if ".j2" in path.read_text(encoding="utf-8")]
+    readers = [
+        path for path in ROOT.glob("roles/*/controls/*/check.py") if ".j2" in path.read_text(encoding="utf-8")
+    ]
     assert not readers, "a check that reads what the remedy writes proves nothing"
 
 

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Prints where the operator's own SSH connection comes from: "address port-of-this-host", or nothing without one.
 # sudo keeps SSH_CONNECTION from its child, so it is looked for in the environments of the processes above this one.
 pid=$$

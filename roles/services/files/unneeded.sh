@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Prints what is in use of the services named in $SERVICES (units without suffix) and $PROGRAMS (program files), a line each:
 #   unit NAME mask|disable|stop    a unit that runs, or that boot, a socket or another unit starts; what can be done to it
 #   process PID PROGRAM            a program that no such unit started

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Prints "pending" when a configuration file of sshd changed after the daemon read it, and "loaded" otherwise.
 # Read-only. Used by both engines, so that a correct file that was never loaded is loaded.
 export LC_ALL=C

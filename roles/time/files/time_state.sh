@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Prints what is to be done so that this host takes its time from $SOURCES only, in the zone $ZONE; nothing when all is well:
 #   disable UNIT      keep another time service from being started at boot
 #   stop UNIT         stop another time service

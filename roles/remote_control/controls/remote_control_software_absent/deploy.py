@@ -12,5 +12,7 @@ def deploy(params: Params) -> None:
     evicted(name="Stop and mask the units, end the processes", kinds=("unit", "process"), catalogue=text)
     purged(name="Purge the packages, their logs kept", catalogue=text)
     evicted(
-        name="Move programs, installers and start-up entries to quarantine", kinds=("entry", "file"), catalogue=text
+        name="Move programs, installers and start-up entries to quarantine",
+        kinds=("entry", "file"),
+        catalogue=text,
     )

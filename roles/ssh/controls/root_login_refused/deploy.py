@@ -15,7 +15,9 @@ from medsec.text import says
 MAIN = "/etc/ssh/sshd_config"
 # sed knows no case-insensitive group: the words are matched as sshd_config(5) writes them, in either case.
 KEYWORD = "".join(f"[{letter.upper()}{letter}]" for letter in "permitrootlogin")
-PERMITS = rf"^([[:blank:]]*){KEYWORD}[[:blank:]=]+\"?(yes|prohibit-password|without-password|forced-commands-only)\"?.*$"
+PERMITS = (
+    rf"^([[:blank:]]*){KEYWORD}[[:blank:]=]+\"?(yes|prohibit-password|without-password|forced-commands-only)\"?.*$"
+)
 EFFECTIVE = "sshd -T -C user=root,host=client.invalid,addr=192.0.2.1,laddr=192.0.2.2,lport=22"
 
 

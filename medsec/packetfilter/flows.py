@@ -190,10 +190,15 @@ def _too_much(space: Space, hook: str, accepted: Accepted, excess: Region) -> Te
     # Which ports are too much, and from where these are let in: "any address", though some of it is registered.
     ports = space.box({"proto": _side(excess, "proto"), "dport": _side(excess, "dport")})
     what_en, what_zh = _described(space, accepted.region & Region.of([ports]))
-    through = hook == "forward"
+    way_en, way_zh = ("in", "入站") if hook == "input" else ("through", "转发")
+    if accepted.unread:
+        return says(
+            en=f"{what_en} may be let {way_en}, which the ledger does not register: a condition cannot be read ({place})",
+            zh=f"可能放行台账未登记的{way_zh}流量：来自 {what_zh}；规则中有无法识别的条件（{place}）",
+        )
     return says(
-        en=f"{what_en} is let {'through' if through else 'in'}, which the ledger does not register ({place})",
-        zh=f"放行了台账未登记的{'转发' if through else '入站'}流量：来自 {what_zh}（{place}）",
+        en=f"{what_en} is let {way_en}, which the ledger does not register ({place})",
+        zh=f"放行了台账未登记的{way_zh}流量：来自 {what_zh}（{place}）",
     )
 
 

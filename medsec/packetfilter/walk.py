@@ -31,6 +31,8 @@ class Accepted:
     region: Region
     reasons: tuple[str, ...]
     by_policy: bool = False
+    # A condition of the rule could not be read and was taken as met.
+    unread: bool = False
 
 
 @dataclass
@@ -89,7 +91,7 @@ def _both(one: Accepted, two: Accepted) -> Accepted:
     # A chain that lets everything through says nothing about why a packet got in, unless all chains do.
     telling = [part for part in (one, two) if not part.by_policy] or [one, two]
     reasons = tuple(dict.fromkeys(reason for part in telling for reason in part.reasons))
-    return Accepted(one.region & two.region, reasons, one.by_policy and two.by_policy)
+    return Accepted(one.region & two.region, reasons, one.by_policy and two.by_policy, one.unread or two.unread)
 
 
 class _Walker:
@@ -142,7 +144,7 @@ class _Walker:
             elif kind == "log":
                 self._log(here)
             elif kind == "xt":
-                here = replace(here, certain=False, conditional=True)
+                here = replace(here, certain=False, conditional=True, unread=True)
             elif kind == "vmap":
                 self._branches(here, value, left)
                 return
@@ -154,7 +156,10 @@ class _Walker:
         region, certain = condition.region, condition.certain
         if not certain and self._bound is Bound.AT_LEAST and condition.ordinary is not None:
             region, certain = (region, True) if condition.ordinary else (Region(), True)
-        return replace(here, hit=here.hit & region, certain=here.certain and certain, conditional=True)
+        unread = here.unread or not condition.certain
+        return replace(
+            here, hit=here.hit & region, certain=here.certain and certain, conditional=True, unread=unread
+        )
 
     def _limited(self, here: _Here, kind: str) -> _Here:
         # To be logged now and then is to be logged; to be let in now and then is to be let in.
@@ -168,7 +173,7 @@ class _Walker:
     def _branches(self, here: _Here, value: Expression, left: _Left) -> None:
         branches = self._reader.verdicts(value)
         if branches is None:
-            self._verdict("queue", None, replace(here, certain=False, conditional=True), left)
+            self._verdict("queue", None, replace(here, certain=False, conditional=True, unread=True), left)
             return
         for condition, verdict in branches:
             kind, target = next(iter(verdict.items()))
@@ -183,11 +188,11 @@ class _Walker:
         decided = left.rest - here.hit if here.certain or not at_most else left.rest
         if kind == "accept":
             if here.certain or at_most:
-                self._accepted.append(Accepted(here.hit, (here.label,)))
+                self._accepted.append(Accepted(here.hit, (here.label,), unread=here.unread))
                 left.rest = decided
         elif kind == "queue":  # a program decides, or nobody knows who does
             if at_most:
-                self._accepted.append(Accepted(here.hit, (here.label,)))
+                self._accepted.append(Accepted(here.hit, (here.label,), unread=True))
             left.rest = decided
         elif kind in ("drop", "reject"):
             if not here.conditional:
@@ -235,6 +240,7 @@ class _Here:
     certain: bool = True
     conditional: bool = False
     limited: bool = False
+    unread: bool = False
 
     @property
     def label(self) -> str:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from medsec.catalogue.controls import load_controls
-from medsec.engines.base import Work, engine
-from medsec.inventory import load_inventory
 from medsec.lab import Lab, LabHost
-from medsec.resources import root
+from tests import ledger_site as site
 
 CONTROL = "inbound_denied_by_default"
-BOTH = {"zh": "测试", "en": "test"}
 # A program on each of two ports, on all addresses of both families, that boot starts again.
 SERVE = """
 cat > /etc/systemd/system/serve@.service << 'END'
@@ -42,52 +36,17 @@ def hosts(lab: Lab) -> Iterator[dict[str, LabHost]]:
         lab.remove_host(name)
 
 
-def console(host: LabHost) -> list[str]:
-    """Return the addresses of this machine in the host's zone, from which it is administered."""
-    return [f"{host.address.rpartition('.')[0]}.1/32", f"{host.ipv6.rpartition('::')[0]}::1/128"]
-
-
-def entry(host: LabHost, **more: Any) -> dict[str, Any]:
-    ssh = {"port": 22, "process": "sshd", "sources": ["management"], "purpose": BOTH}
-    about = dict.fromkeys(("department", "location", "purpose"), BOTH)
-    more["listens"] = [ssh, *more.get("listens", [])]
-    return {"kind": host.kind, "os_family": "debian", "address": host.address, "owner": "test", **about, **more}
-
-
 def harden(lab: Lab, hosts: dict[str, LabHost], folder: Path, engine_name: str, names: list[str]) -> None:
-    sets = {
-        "management": [address for name in ("walled", "beyond") for address in console(hosts[name])],
-        "known": [f"{hosts['known'].address}/32", f"{hosts['known'].ipv6}/128"],
-        "beyond": [f"{hosts['beyond'].address}/32", f"{hosts['beyond'].ipv6}/128"],
-        "walled": [f"{hosts['walled'].address}/32", f"{hosts['walled'].ipv6}/128"],
+    both_families = {name: [f"{host.address}/32", f"{host.ipv6}/128"] for name, host in hosts.items()}
+    managed = [*site.console(hosts["walled"]), *site.console(hosts["beyond"])]
+    port = {"port": 8080, "process": "python3.11", "sources": ["known", "beyond"], "purpose": site.BOTH}
+    flow = {"sources": ["beyond"], "destinations": ["walled"], "port": 8080, "purpose": site.BOTH}
+    entries = {
+        "walled": site.entry(hosts["walled"], listens=[port]),
+        "gateway": site.entry(hosts["gateway"], forwards=[flow]),
     }
-    port = {"port": 8080, "process": "python3.11", "sources": ["known", "beyond"], "purpose": BOTH}
-    flow = {"sources": ["beyond"], "destinations": ["walled"], "port": 8080, "purpose": BOTH}
-    registered = {
-        "walled": entry(hosts["walled"], listens=[port]),
-        "gateway": entry(hosts["gateway"], forwards=[flow]),
-    }
-    ledger = {
-        "institution": BOTH,
-        "address_sets": sets,
-        "time_sources": ["192.0.2.1"],
-        "hosts": registered,
-    }
-    login = {
-        "ansible_user": "admin",
-        "ansible_become": True,
-        "ansible_ssh_private_key_file": str(lab.identity_path),
-        "ansible_ssh_common_args": f"-o UserKnownHostsFile={lab.known_hosts_path}",
-    }
-    logins = {name: {"ansible_host": hosts[name].address, **login} for name in registered}
-    (folder / "group_vars/all").mkdir(parents=True)
-    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": logins}}), encoding="utf-8")
-    (folder / "group_vars/all/ledger.yml").write_text(yaml.safe_dump({"ledger": ledger}), encoding="utf-8")
-    todo = {name: [CONTROL] for name in names}
-    work = Work(load_inventory(folder), load_controls(root() / "roles"), todo, "apply")
-    result = engine(engine_name).run(work, lambda event: None)
-    for name in names:
-        outcome = result.outcomes[name, CONTROL]
+    inventory = site.write(folder, lab, hosts, entries, {"management": managed, **both_families})
+    for outcome in site.remedy(inventory, CONTROL, names, engine_name).values():
         assert outcome.failed is None, outcome.failed
         assert outcome.changed > 0
 
@@ -146,3 +105,17 @@ def test_a_gateway_forwards_only_registered_flows(lab: Lab, hosts: dict[str, Lab
     harden(lab, hosts, tmp_path, "pyinfra", ["gateway"])
     assert seen(beyond, walled) == ONLY_REGISTERED
     assert gateway.ssh("true").returncode == 0
+
+
+@pytest.mark.parametrize("engine_name", ["pyinfra", "ansible"])
+def test_rules_that_would_shut_the_operator_out_are_refused(
+    lab: Lab, hosts: dict[str, LabHost], tmp_path: Path, engine_name: str
+) -> None:
+    walled = hosts["walled"]
+    walled.run_as_root("nft flush ruleset").check_returncode()
+    elsewhere = {"management": ["192.0.2.0/24"]}
+    inventory = site.write(tmp_path, lab, hosts, {"walled": site.entry(walled)}, elsewhere)
+    outcome = site.remedy(inventory, CONTROL, ["walled"], engine_name)["walled"]
+    assert outcome.failed is not None
+    assert "would shut out the operator's own SSH connection" in outcome.failed
+    assert walled.ssh("sudo -n nft list ruleset").stdout.strip() == "", "nothing was loaded"

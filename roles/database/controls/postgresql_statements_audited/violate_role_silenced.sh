@@ -6,5 +6,5 @@ set -eu
 printf "shared_preload_libraries = 'pgaudit'\npgaudit.log = 'all'\nlog_line_prefix = '%%m [%%p] %%u@%%d '\n" \
   > /etc/postgresql/15/main/conf.d/audit.conf
 systemctl restart postgresql@15-main.service
-runuser -u postgres -- psql -q -c 'CREATE ROLE his LOGIN' -c 'CREATE DATABASE his OWNER his' \
+runuser -u postgres -- psql -q -v ON_ERROR_STOP=1 -c 'CREATE ROLE his LOGIN' -c 'CREATE DATABASE his OWNER his' \
   -c "ALTER ROLE his IN DATABASE his SET pgaudit.log = 'none'"

@@ -181,16 +181,40 @@ class VirtualMachine:
         with self._monitor() as talk:
             self._unplug_all(talk)
             talk.quietly(f"loadvm {label}")
-        # What is brought back believes that no time has passed; whatever is judged by its age would be wrong.
         await_banner(self.place, self.name, self.spec, _BOOT_SECONDS)
-        self.run_as_root(f"date --set=@{time.time():.3f}\n", timeout=120)
+        self._set_clock()
+
+    def _set_clock(self) -> None:
+        """Tell the machine the time: brought back, it believes that none has passed, and would misjudge every age.
+
+        The time is sent when the machine says that it listens, as logging in may take it half a minute.
+        """
+        command = 'echo listening; read -r now; date --set="@$now"'
+        with subprocess.Popen(
+            self._ssh(f"sudo -n /bin/sh -c '{command}'"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as talk:
+            heard = talk.stdout.readline() if talk.stdout else ""
+            _, complaint = talk.communicate(f"{time.time():.3f}\n", timeout=_BOOT_SECONDS)
+        if not heard or talk.returncode:
+            raise LabError(
+                says(
+                    en=f"{self.name}: its clock could not be set after it was brought back: {complaint.strip()}",
+                    zh=f"{self.name}：恢复快照后无法设置时钟：{complaint.strip()}",
+                )
+            )
+
+    def _ssh(self, command: str) -> list[str]:
+        return ["ssh", "-F", str(self.place.ssh_config), "-o", "BatchMode=yes", self.name, command]
 
     def run_as_root(self, script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a shell script as root through SSH and sudo; `timeout` in seconds."""
-        command = ["ssh", "-F", self.place.ssh_config, "-o", "BatchMode=yes", self.name, "sudo -n /bin/sh -s"]
         try:
             return subprocess.run(
-                [str(word) for word in command],
+                self._ssh("sudo -n /bin/sh -s"),
                 input=script,
                 capture_output=True,
                 text=True,

@@ -1,5 +1,5 @@
 #!/bin/sh
-# expect: a good password is refused as well (chpasswd, set by root)
+# expect: a good password is refused as well (passwd, set by root)
 # The module without cracklib's word list: it refuses every password, so that nobody can change one any more.
 set -eu
 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends libpam-pwquality </dev/null

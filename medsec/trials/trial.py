@@ -210,4 +210,6 @@ class _Batch:
     def _files_of(self, case: Case, packages: set[str]) -> list[str]:
         if not packages:
             return []
-        return self.hosts[case].ssh(f"dpkg -L {' '.join(sorted(packages))}").stdout.splitlines()
+        files = self.hosts[case].ssh(f"dpkg -L {' '.join(sorted(packages))}").stdout.splitlines()
+        # Packages still name /lib, /bin and /sbin, which are links to their like below /usr.
+        return [f"/usr{file}" if file.split("/")[1] in {"lib", "lib64", "bin", "sbin"} else file for file in files]

@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import pairwise
 
 from testinfra.host import Host
 
@@ -279,7 +278,8 @@ def parse_ruling(output: str) -> Ruling:
     for path in read:
         if path not in reader.seen:
             reader.walk(path)
-    rules = tuple(_rules(said, reader.blocks))
+    never_removes = any(re.search(r"^\s*rotate[\s=]+\"?-", text, re.MULTILINE) for text in texts.values())
+    rules = tuple(_rules(said, reader.blocks, never_removes))
     return Ruling(rules, tuple(_complaints(said)), tuple(reader.scripts))
 
 
@@ -309,10 +309,17 @@ def _read_order(said: str, texts: Mapping[str, str]) -> Iterator[str]:
             yield found
 
 
-def _rules(said: str, blocks: list[tuple[str, int | None]]) -> Iterator[Rule]:
+# Its two lines on a rule up to 3.21, its one line since 3.22; both end with what it does with empty files and old logs.
+_HEAD = re.compile(
+    r"\nrotating pattern: (.*?)\s+(hourly|weekly|monthly|yearly|after [0-9]+ days|[0-9]+ bytes) "
+    r"((?:[^\n]*\n)?[^\n]*empty log files are (?:not )?rotated[^\n]*)",
+    re.DOTALL,
+)
+
+
+def _rules(said: str, blocks: list[tuple[str, int | None]], never_removes: bool) -> Iterator[Rule]:
     waiting = iter(blocks)
-    head = r"\nrotating pattern: (.*?) (?:forced from command line )?(hourly|weekly|monthly|yearly|after [0-9]+ days|[0-9]+ bytes) (?:\(([0-9]+) rotations\)|(\(no old logs will be kept\)))?"
-    heads = list(re.finditer(head, said, re.DOTALL))
+    heads = list(_HEAD.finditer(said))
     if len(heads) != said.count("\nrotating pattern: "):
         raise ProbeError(
             says(
@@ -320,12 +327,8 @@ def _rules(said: str, blocks: list[tuple[str, int | None]]) -> Iterator[Rule]:
                 zh="无法理解 logrotate -d 输出的轮转规则",
             )
         )
-    for found, following in pairwise([*heads, None]):
-        if found is None:
-            break
-        pattern = " ".join(found.group(1).split())
-        rest = said[found.end() : following.start() if following else None].lstrip("\n").partition("\n")[0]
-        keeps = int(found.group(3)) if found.group(3) else 0 if found.group(4) else None
+    for found in heads:
+        pattern = " ".join(found[1].split())
         age = next((limit for name, limit in waiting if name == pattern), -1)
         if age == -1:
             raise ProbeError(
@@ -334,7 +337,25 @@ def _rules(said: str, blocks: list[tuple[str, int | None]]) -> Iterator[Rule]:
                     zh=f"logrotate 存在针对 {pattern} 的规则，但在其配置文件中找不到",
                 )
             )
-        yield Rule(pattern, found.group(2), keeps, "are rotated earlier" in rest, age)
+        keeps = _keeps(pattern, found[3], never_removes)
+        yield Rule(pattern, found[2], keeps, "are rotated earlier" in found[3], age)
+
+
+def _keeps(pattern: str, words: str, never_removes: bool) -> int | None:
+    """Return how many rotated files a rule keeps; None for all of them, of which logrotate says nothing up to 3.21."""
+    number = re.search(r"\(([0-9]+) rotations\)", words)
+    if number:
+        return int(number[1])
+    if "no old logs will be kept" in words:
+        return 0
+    if "kept forever" in words or never_removes:
+        return None
+    raise ProbeError(
+        says(
+            en=f"logrotate -d does not say how many files of {pattern} it keeps: {words!r}",
+            zh=f"logrotate -d 未说明 {pattern} 保留多少份：{words!r}",
+        )
+    )
 
 
 class _Reader:

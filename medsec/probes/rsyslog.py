@@ -78,6 +78,17 @@ class Rsyslog:
         """Return a record of `kind` ("auth" or "system") that the journal has and rsyslog's files lack, else None."""
         return self.facts.get(f"{kind}-record") if self.facts.get(kind) == "lost" else None
 
+    def require_proof(self) -> None:
+        """Raise ProbeError where the journal has no record of a login to look for in the files of rsyslog."""
+        if self.installed and self.facts.get("auth", "none") == "none":
+            raise ProbeError(
+                says(
+                    en="the journal has no record of any login, so that nothing proves that rsyslog writes; log in over SSH "
+                    "once and judge again",
+                    zh="systemd 日志中没有任何登录记录，无法证明 rsyslog 正在写入；请通过 SSH 登录一次后重新检查",
+                )
+            )
+
 
 def rsyslog(host: Host) -> Rsyslog:
     """Return the state of rsyslog on `host`. Raises ProbeError when it cannot be asked, or the journal is silent."""

@@ -41,6 +41,50 @@ def test_what_logrotate_rejects_is_told() -> None:
     assert "Ignoring wtmp because it is writable by group or others." in complaints
 
 
+NEWER = """
+reading config file /etc/x.conf
+
+Handling 4 logs
+
+rotating pattern: /var/log/a1 hourly empty log files are rotated, old logs are kept forever
+considering log /var/log/a1
+
+rotating pattern: /var/log/a2 10240 bytes empty log files are rotated, old logs mailed to root, no old logs will be kept
+considering log /var/log/a2
+
+rotating pattern: /var/log/a3
+/var/log/a4 weekly empty log files are not rotated, log files >= 10240 are rotated earlier, (3 rotations), old logs are removed
+considering log /var/log/a3
+
+==== file /etc/x.conf
+/var/log/a1 {
+ rotate -1
+}
+/var/log/a2 {
+}
+/var/log/a3
+/var/log/a4 {
+}
+
+==== end
+"""
+
+
+def test_the_words_of_logrotate_since_3_22() -> None:
+    found = logrotate.parse_ruling(NEWER).rules
+    assert [(rule.pattern, rule.keeps, rule.earlier) for rule in found] == [
+        ("/var/log/a1", None, False),
+        ("/var/log/a2", 0, False),
+        ("/var/log/a3 /var/log/a4", 3, True),
+    ]
+
+
+@pytest.mark.parametrize("words", ["(3 rotations), ", "empty log files are not rotated, "])
+def test_words_that_nobody_knows_are_an_error(words: str) -> None:
+    with pytest.raises(ProbeError):
+        logrotate.parse_ruling(NEWER.replace("rotate -1", "rotate 9").replace(words, ""))
+
+
 def test_a_rule_missing_from_the_texts_is_an_error() -> None:
     with pytest.raises(ProbeError):
         logrotate.parse_ruling(read("rules").replace("/var/log/btmp {", "/var/log/other {"))
@@ -287,3 +331,10 @@ def test_rsyslog_that_is_off_or_absent() -> None:
     assert not rsyslog.parse(read("rsyslog").replace("=enabled", "=disabled")).enabled
     assert not rsyslog.parse(read("rsyslog").replace("=active", "=inactive")).active
     assert not rsyslog.parse("installed=no\n==== end\n").installed
+
+
+def test_a_journal_without_logins_proves_nothing() -> None:
+    rsyslog.parse(read("rsyslog")).require_proof()
+    rsyslog.parse("installed=no\n").require_proof()
+    with pytest.raises(ProbeError):
+        rsyslog.parse(read("rsyslog").replace("auth=/var/log/auth.log", "auth=none")).require_proof()

@@ -32,7 +32,8 @@ def check(host: Host, params: Params) -> None:
             )
         )
     problems += _deleters(lines, params.days)
-    problems += _rsyslog(rsyslog.rsyslog(host))
+    writer = rsyslog.rsyslog(host)
+    problems += _rsyslog(writer)
     if starters.facts["LogDisk"] in MEMORY:
         problems.append(
             says(
@@ -42,6 +43,7 @@ def check(host: Host, params: Params) -> None:
         )
     problems = list(dict.fromkeys(problems))
     assert not problems, says(en="; ".join(p.en for p in problems), zh="；".join(p.zh for p in problems))
+    writer.require_proof()
 
 
 def _journal(journal: journald.Journal, params: Params) -> Iterator[Text]:

@@ -18,8 +18,8 @@ Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 _NUMBERS = {"tcp": 6, "udp": 17}
 _NAMES = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
-# ICMP and ICMPv6, whose number means nothing in packets of the other family.
-_CONTROL_MESSAGES = Spans.points(1, 58)
+# ICMP, IGMP and ICMPv6: what IP itself needs, answered by the kernel and by no service.
+_CONTROL_MESSAGES = Spans.points(1, 2, 58)
 _PROTOCOL_WORDS = {"ip": "IPv4", "ip6": "IPv6"}
 # Ports that clients call from; a rule that asks for one of these still lets ordinary clients in.
 _CLIENT_PORTS = Spans.of([(32768, 60999)])
@@ -41,6 +41,12 @@ class Registered:
 
     inward: tuple[Flow, ...]
     through: tuple[Flow, ...]
+    # Not asked for, and kept open all the same: the administrators' way in.
+    management: tuple[Flow, ...]
+
+    @property
+    def allowed_in(self) -> tuple[Flow, ...]:
+        return (*self.inward, *self.management)
 
 
 def registered(
@@ -52,7 +58,8 @@ def registered(
     management_ports: Iterable[int],
 ) -> Registered:
     """Return the flows that ledger entries register; the management addresses always reach the management ports."""
-    inward = [Flow("tcp", port, _networks([management_set], address_sets)) for port in management_ports]
+    management = [Flow("tcp", port, _networks([management_set], address_sets)) for port in management_ports]
+    inward = []
     for entry in listens:
         sources = [name for name in entry["sources"] if name != "local"]
         if sources:
@@ -66,7 +73,7 @@ def registered(
         )
         for entry in forwards
     ]
-    return Registered(tuple(dict.fromkeys(inward)), tuple(dict.fromkeys(through)))
+    return Registered(tuple(inward), tuple(through), tuple(management))
 
 
 def _networks(names: Iterable[str], address_sets: Mapping[str, Sequence[str]]) -> Networks:
@@ -82,8 +89,8 @@ def differences(ruleset: Ruleset, wanted: Registered, interfaces: Sequence[str])
     families: tuple[Family, Family] = ("ip", "ip6")
     for family in families:
         space = Space(family, _interfaces(ruleset, interfaces))
-        found += _of_hook(ruleset, space, "input", wanted.inward)
-        found += _of_hook(ruleset, space, "forward", wanted.through)
+        found += _of_hook(ruleset, space, "input", allowed=wanted.allowed_in, asked=wanted.inward)
+        found += _of_hook(ruleset, space, "forward", allowed=wanted.through, asked=wanted.through)
     return found
 
 
@@ -129,7 +136,9 @@ def _rewriting(ruleset: Ruleset) -> Iterator[Text]:
             )
 
 
-def _of_hook(ruleset: Ruleset, space: Space, hook: str, flows: Sequence[Flow]) -> Iterator[Text]:
+def _of_hook(
+    ruleset: Ruleset, space: Space, hook: str, *, allowed: Sequence[Flow], asked: Sequence[Flow]
+) -> Iterator[Text]:
     words = _PROTOCOL_WORDS[space.family]
     at_most = walk(ruleset, space, hook, Bound.AT_MOST)
     if at_most is None:
@@ -139,18 +148,18 @@ def _of_hook(ruleset: Ruleset, space: Space, hook: str, flows: Sequence[Flow]) -
             zh=f"未对{'入站' if incoming else '转发'} {words} 流量进行过滤：{hook} 挂载点没有过滤链",
         )
         return
-    allowed = _region(space, flows)
+    within = _region(space, allowed)
     for accepted in at_most.accepted:
-        excess = accepted.region - allowed
+        excess = accepted.region - within
         if excess:
             yield _too_much(space, hook, accepted, excess)
-    yield from _missing(ruleset, space, hook, flows)
+    yield from _missing(ruleset, space, hook, asked)
     if hook == "input":
         yield from _logging(space, at_most)
 
 
 def _region(space: Space, flows: Iterable[Flow]) -> Region:
-    """Return the packets that may pass: those of `flows` and control messages (ICMP)."""
+    """Return the packets that may pass: those of `flows` and control messages."""
     boxes = [space.box({"proto": _CONTROL_MESSAGES})]
     return Region.of(boxes + [space.box(limits) for flow in flows for limits in _limits(space, flow)])
 

@@ -52,6 +52,8 @@ class HostRules:
     # Masked, or changed by files of the site: it may start something else than its package means it to.
     overridden: bool
     other_firewalls: tuple[str, ...]
+    # Scripts and settings of the site that run nft or iptables while the host starts or on a schedule.
+    scripts: tuple[str, ...]
     legacy: tuple[str, ...]
 
 
@@ -68,7 +70,7 @@ def read(answer: str) -> HostRules | None:
     if answer.strip() == "== no nft":
         return None
     sections = _sections(answer)
-    names = ("now", "interfaces", "loaders", "nftables.service", "others", "boot", "legacy", "end")
+    names = ("now", "interfaces", "loaders", "nftables.service", "others", "boot", "scripts", "legacy", "end")
     if tuple(sections) != names:
         raise ProbeError(
             says(
@@ -85,6 +87,7 @@ def read(answer: str) -> HostRules | None:
         nftables_service=state["UnitFileState"] or state["LoadState"],
         overridden=bool(re.search(r"^masked|/(etc|run)/systemd/system/", "\n".join(state.values()), re.MULTILINE)),
         other_firewalls=tuple(sections["others"]),
+        scripts=tuple(sections["scripts"]),
         legacy=tuple(sections["legacy"]),
     )
 
@@ -174,6 +177,11 @@ def _beside(rules: HostRules) -> Iterator[Text]:
             en=f"{unit} loads a rule set of its own at boot, beside the one that is judged here",
             zh=f"{unit} 随系统启动加载另一套防火墙规则，两套规则并存，结果无法核定",
         )
+    for script in rules.scripts:
+        yield says(
+            en=f"{script} runs nft or iptables besides: what it changes at boot cannot be judged; move it to the rule set",
+            zh=f"{script} 另行调用 nft 或 iptables，启动后实际规则无法核定，应并入规则文件",
+        )
     for rule in rules.legacy:
         yield says(
             en=f"rules that nft cannot show are in force beside the rule set: {rule}",
@@ -206,7 +214,7 @@ def _comes_in(connection: str, wanted: Registered) -> bool:
     client = getattr(client, "ipv4_mapped", None) or client
     return client.is_loopback or any(
         flow.protocol == "tcp" and flow.port == int(port) and any(client in network for network in flow.sources)
-        for flow in wanted.inward
+        for flow in wanted.allowed_in
     )
 
 

@@ -8,15 +8,12 @@ nft -j list ruleset || exit 1
 echo '== interfaces'
 ls /sys/class/net
 
-# Enabled services that run nft: what each runs, what it waits for, what would keep it from starting.
+# What enabled services run; those that run nft load rules. nftables.service starts before the network and therefore first.
 enabled=$(systemctl list-unit-files --type=service --state=enabled --no-legend --plain) || exit 1
-loaders=
-# nftables.service starts before the network and therefore first.
-for unit in $(echo "$enabled" | awk '$1 !~ /@\./ && $2 == "enabled" { print ($1 != "nftables.service") " " $1 }' | sort | cut -d' ' -f2); do
-  if systemctl show -p ExecStartPre -p ExecStart -p ExecStartPost "$unit" | grep -q '={ path=[^ ]*/nft '; then
-    loaders="$loaders $unit"
-  fi
-done
+units=$(echo "$enabled" | awk '$1 !~ /@\./ && $2 == "enabled" { print ($1 != "nftables.service") " " $1 }' | sort | cut -d' ' -f2)
+# shellcheck disable=SC2086 # a list of names
+started=$(systemctl show -p Id -p ExecStartPre -p ExecStart -p ExecStartPost -- $units)
+loaders=$(echo "$started" | awk -v RS= '/={ path=[^ ]*\/nft / { sub(/^(.*\n)?Id=/, ""); sub(/\n.*/, ""); print }')
 echo '== loaders'
 for unit in $loaders; do
   echo "unit $unit"
@@ -55,6 +52,23 @@ if [ -n "$loaders" ]; then
   answer=$(boot '' 2>&1) || answer=$(boot "$(cd /sys/class/net && echo *)" 2>&1)
   printf '%s\n' "$answer"
 fi
+
+# What else changes the filter while the host starts, comes up on a network, or on a schedule; packages do that by units only.
+echo '== scripts'
+{
+  for file in /etc/rc.local /etc/network/interfaces /etc/network/interfaces.d/* /etc/network/if-*.d/* \
+    /etc/networkd-dispatcher/*/* /etc/NetworkManager/dispatcher.d/* /etc/crontab /etc/cron.*/* /var/spool/cron/*; do echo "$file"; done
+  find /var/spool/cron/crontabs -type f 2> /dev/null
+  echo "$started" | grep -o ' argv\[\]=[^;]*' | tr ' =' '\n' | grep -E '^/(usr/local|etc|opt|root|home|srv|var)/'
+} | sort -u | while read -r file; do
+  if [ -f "$file" ] && grep -Iqs '^[^#]*\<\(nft\|iptables\|ip6tables\)\>' "$file" && [ "${file##*.}" != nft ]; then
+    case $file in
+      */rc.local) if [ -x "$file" ]; then echo "$file"; fi ;;
+      */nftables.conf) ;;
+      *) echo "$file" ;;
+    esac
+  fi
+done
 
 # Rules that nft cannot show: the older kernel interface has tables of its own.
 echo '== legacy'

@@ -35,7 +35,7 @@ UDP = """python3 -c 'import socket, time; s = socket.socket(socket.AF_INET6, soc
     ids=["all addresses", "loopback", "IPv6", "UDP", "local on all addresses", "another program", "a copy of the name",
          "a network namespace"],
 )  # fmt: skip
-def test_it_is_found_and_left_alone(  # noqa: PLR0917 - pytest passes them by name
+def test_it_is_found_and_left_alone(
     lab: Lab,
     fresh_host: Callable[..., LabHost],
     tmp_path: Path,

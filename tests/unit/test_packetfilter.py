@@ -88,6 +88,14 @@ def test_a_flow_through_a_gateway_that_is_registered_must_pass() -> None:
     )
 
 
+def test_the_administrators_may_come_in_and_need_not() -> None:
+    nobody = registered(
+        listens=[], forwards=[], address_sets=SETS, management_set="management", management_ports=[22]
+    )
+    texts = differences(loaded("bad_registered_shut"), nobody, ["lo", "eth0"])
+    assert texts == []
+
+
 def test_what_nft_does_not_say_is_no_rule_set() -> None:
     with pytest.raises(ProbeError, match="does not parse"):
         parse("Error: no such thing")
@@ -109,6 +117,8 @@ UnitFileState={state}
 {others}
 == boot
 {boot}
+== scripts
+{scripts}
 == legacy
 {legacy}
 == end
@@ -124,6 +134,7 @@ def answer(**parts: str) -> str:
         "state": "enabled",
         "fragment": "/lib/systemd/system/nftables.service",
         "others": "",
+        "scripts": "",
         "legacy": "",
     }
     return ANSWER.format(**(usual | parts))
@@ -173,6 +184,7 @@ def test_a_second_firewall_and_rules_that_nft_cannot_show_are_told() -> None:
     text = judged(others="ufw.service", legacy="iptables-legacy -A INPUT -j ACCEPT")
     assert "ufw.service loads a rule set of its own" in text
     assert "iptables-legacy -A INPUT -j ACCEPT" in text
+    assert "/etc/rc.local runs nft or iptables besides" in judged(scripts="/etc/rc.local")
     rules = read(answer(others="ufw.service", legacy="ip6tables-legacy -A INPUT -j ACCEPT"))
     assert other_loaders(rules) == ["ufw.service"]
     assert legacy_programs(rules) == ["ip6tables-legacy"]

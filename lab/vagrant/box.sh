@@ -28,5 +28,5 @@ prepare() { # ROOT KEY : the key that Vagrant knows until it has put its own in 
     > "$root/etc/systemd/system/ssh-host-keys.service"
   systemctl --quiet --root="$root" enable ssh-host-keys.service
   printf 'debian\n' > "$root/etc/hostname"
-  printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' > "$root/etc/hosts"
+  printf '127.0.0.1\tlocalhost\n127.0.1.1\tdebian\n::1\tlocalhost ip6-localhost ip6-loopback\n' > "$root/etc/hosts"
 }

@@ -70,7 +70,7 @@ def build(images: Images, host: HostSpec, provider: str) -> Path:
 def link_repository(images: Images, suite: Suite) -> None:
     """Point boxes/repositories/<suite> at the packages that hardening installs, as the lab mounts them."""
     links = folder() / "repositories"
-    links.mkdir(parents=True, exist_ok=True)
+    (links / "empty").mkdir(parents=True, exist_ok=True)  # a read-only overlay has two layers at least
     new = links / f".{suite}.new"
     new.unlink(missing_ok=True)
     new.symlink_to(images.repository(suite) / "debs")

@@ -45,12 +45,14 @@ def write(
     hosts: Mapping[str, LabHost],
     entries: Mapping[str, Mapping[str, Any]],
     address_sets: Mapping[str, Sequence[str]],
+    *,
+    time_sources: Sequence[str] = ("192.0.2.1",),
 ) -> Inventory:
     """Write and load an inventory below `folder` with the hosts that `entries` register."""
     ledger = {
         "institution": BOTH,
         "address_sets": dict(address_sets),
-        "time_sources": ["192.0.2.1"],
+        "time_sources": list(time_sources),
         "hosts": dict(entries),
     }
     login = {

@@ -24,11 +24,11 @@ done
 echo '== nftables.service'
 systemctl show -p LoadState -p UnitFileState -p FragmentPath -p DropInPaths nftables.service
 echo '== others'
-for unit in ufw firewalld netfilter-persistent iptables ip6tables shorewall ferm; do
-  if [ "$(systemctl is-enabled "$unit.service" 2> /dev/null)" != enabled ]; then continue; fi
-  if [ "$unit" = ufw ] && ! grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf; then continue; fi
-  echo "$unit.service"
-done
+systemctl show -p Id -p UnitFileState -- ufw.service firewalld.service netfilter-persistent.service iptables.service \
+  ip6tables.service shorewall.service ferm.service | awk -v RS= '/UnitFileState=enabled/ { sub(/^(.*\n)?Id=/, ""); sub(/\n.*/, ""); print }' |
+  while read -r unit; do
+    if [ "$unit" != ufw.service ] || grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf; then echo "$unit"; fi
+  done
 
 # shellcheck disable=SC2016 # the inner shell expands
 boot() { # run the start commands of the loaders, in order, in a network namespace of their own with interfaces named $1

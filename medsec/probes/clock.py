@@ -15,30 +15,27 @@ _QUESTION = r"""
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 zone=$1; shift
 echo '== processes'
-for process in /proc/[0-9]*; do
-  program=$(readlink "$process/exe") || continue
+ls -l /proc/[0-9]*/exe 2> /dev/null | sed -n 's,^.* /proc/\([0-9]*\)/exe -> \(.*\)$,\1 \2,p' | while read -r number program; do
   case ${program##*/} in
     chronyd* | systemd-timesyncd* | ntpd* | openntpd* | ptp4l* | phc2sys* | timemaster* | ntpdate* | sntp* | busybox*) ;;
     *) continue ;;
   esac
-  arguments=$(tr '\0' ' ' < "$process/cmdline")
+  arguments=$(tr '\0' ' ' < "/proc/$number/cmdline")
   case $program in *busybox*) case $arguments in *ntpd*) ;; *) continue ;; esac ;; esac
-  unit=$(sed -n 's,^[0-9]*:\(name=systemd\)\{0\,1\}:.*/\([^/]*\.\(service\|scope\)\).*,\2,p' "$process/cgroup" | head -n 1)
-  printf '%s\t%s\t%s\t%s\n' "${process#/proc/}" "$unit" "${program%" (deleted)"}" "$arguments"
+  unit=$(sed -n 's,^[0-9]*:\(name=systemd\)\{0\,1\}:.*/\([^/]*\.\(service\|scope\)\).*,\2,p' "/proc/$number/cgroup" | head -n 1)
+  printf '%s\t%s\t%s\t%s\n' "$number" "$unit" "${program%" (deleted)"}" "$arguments"
 done
 echo '== container'
 systemd-detect-virt --container || true
 echo '== units'
-for unit in chrony chronyd systemd-timesyncd ntp ntpd ntpsec openntpd; do
-  systemctl show --property=Id --property=LoadState --property=ActiveState --property=UnitFileState "$unit.service"
-  echo
-done
+systemctl show --property=Id --property=LoadState --property=ActiveState --property=UnitFileState -- \
+  chrony.service chronyd.service systemd-timesyncd.service ntp.service ntpd.service ntpsec.service openntpd.service
 if command -v chronyc > /dev/null && systemctl -q is-active chrony.service chronyd.service; then
   # A daemon that was started a moment ago gets its chance.
   main=$(systemctl show --property=MainPID --value chrony.service)
   if [ "${main:-0}" = 0 ]; then main=$(systemctl show --property=MainPID --value chronyd.service); fi
   age=$(($(date +%s) - $(stat -c %Y "/proc/$main")))
-  tries=20
+  tries=10
   while [ "$age" -lt 120 ] && [ "$tries" -gt 0 ] && ! chronyc -c tracking | grep -q ',Normal$'; do
     tries=$((tries - 1)); sleep 2
   done
@@ -60,6 +57,12 @@ if command -v chronyc > /dev/null && systemctl -q is-active chrony.service chron
   done
 fi
 if systemctl -q is-active systemd-timesyncd.service; then
+  # Its first answer may move the clock; the second one tells how well that went.
+  age=$(($(date +%s) - $(stat -c %Y "/proc/$(systemctl show --property=MainPID --value systemd-timesyncd.service)")))
+  tries=10
+  while [ "$age" -lt 120 ] && [ "$tries" -gt 0 ] && ! timedatectl timesync-status | grep -Eq 'Packet count: ([2-9]|[0-9]{2,})'; do
+    tries=$((tries - 1)); sleep 2
+  done
   echo '== timesyncd'
   timedatectl show-timesync || exit 1
   timedatectl timesync-status | sed -n 's/^ *\(Offset\|Packet count\): */\1=/p'

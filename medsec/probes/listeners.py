@@ -30,21 +30,22 @@ done 2> /dev/null | sort -u -k1,1 | while read -r space number; do
   fi
 done
 echo '== processes'
-for process in /proc/[0-9]*; do
-  number=${process#/proc/}
-  program=$(readlink "$process/exe") || continue
-  unit=$(sed -n 's,^[0-9]*:\(name=systemd\)\{0\,1\}:.*/\([^/]*\.\(service\|scope\)\).*,\2,p' "$process/cgroup" | head -n 1)
-  printf '%s\t%s\t%s\n' "$number" "$unit" "$program"
-done
+{
+  ls -l /proc/[0-9]*/exe 2> /dev/null | sed -n 's,^.* /proc/\([0-9]*\)/exe -> \(.*\)$,E\t\1\t\2,p'
+  grep -H '' /proc/[0-9]*/cgroup 2> /dev/null | sed -n 's,^/proc/\([0-9]*\)/cgroup:[0-9]*:\(name=systemd\)\{0\,1\}:\(.*\)$,U\t\1\t\3,p'
+} | awk -F '\t' '
+  $1 == "E" { program[$2] = $3 }
+  $1 == "U" { count = split($3, parts, "/"); for (i = 1; i <= count; i++) if (parts[i] ~ /\.(service|scope)$/) unit[$2] = parts[i] }
+  END { for (number in program) print number "\t" unit[number] "\t" program[number] }'
 echo '== systemd'
-systemctl list-units --type=socket --state=active --plain --no-legend | while read -r socket _; do
-  started=$(systemctl show --property=Triggers --value "$socket")
-  if [ "$(systemctl show --property=Accept --value "$socket")" = yes ]; then started="${socket%.socket}@0.service"; fi
-  for unit in $started; do
-    program=$(systemctl show --property=ExecStart --value "$unit" | sed -n 's/^{ path=\([^ ]*\) ;.*/\1/p' | head -n 1)
-    systemctl show --property=Listen --value "$socket" | sed "s,\$,\t$socket\t$program,"
-  done
-done
+sockets=$(systemctl list-units --type=socket --state=active --plain --no-legend | awk '{ print $1 }')
+blocks=$(systemctl show --property=Id --property=Accept --property=Triggers --property=Listen -- $sockets)
+printf '%s\n' "$blocks"
+echo '== started'
+started=$(printf '%s\n' "$blocks" | awk -v RS= -F '\n' '/Listen=[^\n]*[0-9] \((Stream|Datagram)\)/ {
+  for (i = 1; i <= NF; i++) { name = $i; sub(/=.*/, "", name); value[name] = substr($i, length(name) + 2) }
+  if (value["Accept"] == "yes") { sub(/\.socket$/, "@0.service", value["Id"]); print value["Id"] } else print value["Triggers"] }')
+if [ -n "$started" ]; then systemctl show --property=Id --property=ExecStart -- $started; fi
 echo '== ephemeral'
 cat /proc/sys/net/ipv4/ip_local_port_range
 echo '== end'
@@ -112,13 +113,13 @@ def parse(answer: str) -> Listeners:
     for line in answer.splitlines():
         if line.startswith("== "):
             lines = sections.setdefault(line.removeprefix("== "), [])
-        elif line.strip():
+        else:  # an empty line stands between units
             lines.append(line)
     try:
-        running = {holder.pid: holder for holder in map(_holder, sections["processes"])}
-        activated = dict(_activated(sections["systemd"]))
+        running = {holder.pid: holder for holder in map(_holder, filter(None, sections["processes"]))}
+        activated = dict(_activated(sections["systemd"], sections["started"]))
         low, high = map(int, sections["ephemeral"][0].split())
-        sockets = tuple(_listener(line, running, activated) for line in sections["sockets"])
+        sockets = tuple(_listener(line, running, activated) for line in sections["sockets"] if line)
     except (KeyError, ValueError, IndexError, AttributeError) as error:
         raise ProbeError(
             says(
@@ -134,14 +135,35 @@ def _holder(line: str) -> Holder:
     return Holder(int(number), program.removesuffix(" (deleted)"), unit)
 
 
-def _activated(lines: Iterable[str]) -> Iterator[tuple[tuple[str, int], Holder]]:
+def _activated(sockets: Iterable[str], started: Iterable[str]) -> Iterator[tuple[tuple[str, int], Holder]]:
     """Yield the network sockets that systemd holds for a program: protocol and port, and that program."""
-    for line in lines:
-        listen, socket, program = line.split("\t")
-        found = re.fullmatch(r"(?:.*:)?(\d+) \((Stream|Datagram)\)", listen)
-        if found:
-            protocol = "tcp" if found.group(2) == "Stream" else "udp"
-            yield (protocol, int(found.group(1))), Holder(1, program, socket)
+    programs = {}
+    for block in _blocks(started):
+        found = re.match(r"\{ path=(\S+) ;", block.get("ExecStart", [""])[0])
+        programs[block["Id"][0]] = found.group(1) if found else ""
+    for block in _blocks(sockets):
+        (socket,) = block["Id"]
+        if block["Accept"] == ["yes"]:
+            units = [f"{socket.removesuffix('.socket')}@0.service"]
+        else:
+            units = block["Triggers"][0].split()
+        for listen in block.get("Listen", []):
+            found = re.fullmatch(r"(?:.*:)?(\d+) \((Stream|Datagram)\)", listen)
+            if found:
+                protocol = "tcp" if found.group(2) == "Stream" else "udp"
+                program = next((programs[unit] for unit in units if unit in programs), "")
+                yield (protocol, int(found.group(1))), Holder(1, program or socket, socket)
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[dict[str, list[str]]]:
+    """Yield what `systemctl show` says of each unit: the values of each property, of which some come several times."""
+    for text in "\n".join(lines).strip().split("\n\n"):
+        block: dict[str, list[str]] = {}
+        for line in text.splitlines():
+            name, _, value = line.partition("=")
+            block.setdefault(name, []).append(value)
+        if block:
+            yield block
 
 
 def _listener(line: str, running: Mapping[int, Holder], activated: Mapping[tuple[str, int], Holder]) -> Listener:

@@ -23,11 +23,12 @@ def entry(port: int, process: str, *sources: str, protocol: str = "tcp") -> dict
 
 def test_a_program_is_told_by_its_file_and_its_unit() -> None:
     assert listener(22).holders == (Holder(42, "/usr/sbin/sshd", "ssh.service"),)
-    assert listener(8090).holders == (Holder(509, "/usr/bin/python3.11", "board.service"),)
+    assert listener(8090).holders == (Holder(601, "/usr/bin/python3.11", "board.service"),)
 
 
 def test_what_systemd_holds_is_told_by_what_it_starts() -> None:
     assert listener(2323).holders == (Holder(1, "/usr/bin/cat", "rc.socket"),)
+    assert listener(2424).holders == (Holder(1, "/usr/sbin/telnetd", "tn.socket"),)  # started for each connection
     assert {holder.program for holder in listener(111).holders} == {"/usr/sbin/rpcbind", "/sbin/rpcbind"}
 
 
@@ -55,7 +56,7 @@ def test_a_port_that_nobody_registered_is_told_with_program_and_unit() -> None:
     told = problem(listener(8090), [entry(22, "sshd")])
     assert told is not None
     assert told[0] == (
-        "/usr/bin/python3.11 (pid 509, board.service) listens on tcp 127.0.0.1:8090, which the ledger does not register"
+        "/usr/bin/python3.11 (pid 601, board.service) listens on tcp 127.0.0.1:8090, which the ledger does not register"
     )
 
 

@@ -5,7 +5,7 @@
 #   end PID PROGRAM   end a time program that no service started
 #   install           install chrony
 #   configure FILE    write FILE, which the daemon reads
-#   restart UNIT      the daemon does not run, or follows something else than its file says
+#   restart UNIT      the daemon does not run, follows something else than its file says, or is more than $MAX_OFFSET_MS off
 #   enable UNIT       boot does not start it
 #   zone              set the time zone
 # $CHRONY is the name of chrony's unit, $FILE its file, $OWN_CLOCK is "yes" where a host without sources is a source itself.
@@ -28,6 +28,9 @@ configured_chrony() { # FILE : the sources that chrony takes from it
     cat "$folder"/*.sources 2> /dev/null | awk 'tolower($1) ~ /^(server|pool|peer)$/ { print $2 }'
   done
 }
+deviates() { # a clock that is far off is stepped at a start, and would take days to be slewed
+  chronyc -c tracking | awk -F , -v limit="$MAX_OFFSET_MS" '{ off = $5 < 0 ? -$5 : $5; exit !(off * 1000 > limit) }'
+}
 configured_timesyncd() {
   systemd-analyze cat-config systemd/timesyncd.conf | sed -n 's/^[[:space:]]*NTP=//p' | tr ' ' '\n' | grep .
 }
@@ -46,7 +49,10 @@ else
     sed -n 's/.*[" =]-f *\([^" ;]*\).*/\1/p' | head -n 1)
   file=${file:-$FILE}
   if ! command -v chronyd > /dev/null || ! registered "$(configured_chrony "$file")"; then echo "configure $file"; fi
-  if ! works "$CHRONY" || ! registered "$(chronyc -n -c sources | cut -d, -f3)"; then echo "restart $CHRONY.service"; fi
+  if ! works "$CHRONY" || deviates ||
+    ! { registered "$(chronyc -n -c sources | cut -d, -f3)" || registered "$(chronyc -N -c sources | cut -d, -f3)"; }; then
+    echo "restart $CHRONY.service"
+  fi
   if ! boots "$CHRONY"; then echo "enable $CHRONY.service"; fi
 fi
 for unit in chrony chronyd systemd-timesyncd ntp ntpd ntpsec openntpd; do

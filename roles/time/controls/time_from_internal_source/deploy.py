@@ -44,19 +44,31 @@ def deploy(params: Params) -> None:
         )
     for unit in (words[1] for words in todo if words[0] == "restart"):
         server.shell(name="Follow the registered sources now", commands=[f"systemctl restart {shlex.quote(unit)}"])
+    if any(words[0] == "restart" for words in todo) and _followed(params):
+        # A source that is itself being set up in this run (the gateway) answers a little later.
+        server.shell(
+            name="Wait until the clock follows a registered source", commands=["chronyc waitsync 60 0 0 2"]
+        )
     if ["zone"] in todo:
         server.shell(name="Set the time zone", commands=[f"timedatectl set-timezone {shlex.quote(params.zone)}"])
+
+
+def _followed(params: Params) -> list[str]:
+    """Return the sources that this host follows; a source of its own right has none."""
+    sources: list[str] = params.upstream if params.address in params.sources else params.sources
+    return sources
 
 
 def _question(params: Params) -> str:
     serves = params.address in params.sources
     redhat = params.os_family == "redhat"
     values = {
-        "SOURCES": " ".join(params.upstream if serves else params.sources),
+        "SOURCES": " ".join(_followed(params)),
         "OWN_CLOCK": "yes" if serves and not params.upstream else "no",
         "CHRONY": "chronyd" if redhat else "chrony",
         "FILE": "/etc/chrony.conf" if redhat else "/etc/chrony/chrony.conf",
         "ZONE": params.zone,
+        "MAX_OFFSET_MS": str(params.max_offset_ms),
     }
     script = (root() / "roles/time/files/time_state.sh").read_text(encoding="utf-8")
     return "\n".join([*(f"{name}={shlex.quote(value)}" for name, value in values.items()), script])

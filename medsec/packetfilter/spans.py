@@ -33,7 +33,19 @@ class Spans:
     def __contains__(self, number: int) -> bool:
         return any(low <= number <= high for low, high in self.parts)
 
+    def meets(self, other: Spans) -> bool:
+        """Return whether some number is in both sets."""
+        if self is other or self.parts == other.parts:
+            return bool(self.parts)
+        if not self.parts or not other.parts:
+            return False
+        if self.parts[0][0] > other.parts[-1][1] or other.parts[0][0] > self.parts[-1][1]:
+            return False
+        return len(self.parts) == len(other.parts) == 1 or bool(self & other)
+
     def __and__(self, other: Spans) -> Spans:
+        if self is other:
+            return self
         found: list[tuple[int, int]] = []
         mine, theirs = 0, 0
         while mine < len(self.parts) and theirs < len(other.parts):
@@ -51,7 +63,7 @@ class Spans:
         return Spans.of((*self.parts, *other.parts))
 
     def __sub__(self, other: Spans) -> Spans:
-        if not self.parts or not other.parts:
+        if not self.meets(other):
             return self
         return self & other.complement(self.parts[0][0], self.parts[-1][1])
 

@@ -7,9 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 APT := python3-venv openssh-client iproute2 mmdebstrap systemd-container apt-utils e2fsprogs qemu-system-x86 \
 	qemu-utils nftables shellcheck fontconfig fonts-wqy-microhei chromium
-WORKERS ?= 3
+WORKERS ?= 2
 
-.PHONY: help demo test lint unit lab-tests acceptance bench box packages venv clean
+.PHONY: help demo test lint unit lab-tests vm-tests acceptance box packages venv clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,7 +29,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: venv ## boot a clinic, harden it by both engines, prove it, sabotage it, report
 	PATH="$(abspath $(BIN)):$$PATH" lab/demo.sh
 
-test: lint unit lab-tests acceptance ## everything that CI runs
+test: lint unit lab-tests acceptance ## everything that CI runs; vm-tests is the long rest
 
 lint: venv ## style, types, import rules, shell, YAML, Ansible, stale indexes
 	$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
@@ -44,6 +44,9 @@ unit: venv ## tests that need no host
 
 lab-tests: venv ## tests on real hosts
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/lab
+
+vm-tests: venv ## trials that need a kernel of their own, on emulated machines: half an hour and more
+	$(BIN)/pytest -q tests/vm
 
 acceptance: venv ## what a new user does
 	$(BIN)/pytest -q tests/acceptance

@@ -44,7 +44,7 @@ def deploy(params: Params) -> None:
         )
     for unit in (words[1] for words in todo if words[0] == "restart"):
         server.shell(name="Follow the registered sources now", commands=[f"systemctl restart {shlex.quote(unit)}"])
-    if any(words[0] == "restart" for words in todo) and _followed(params):
+    if any(words[0] == "restart" and words[1].startswith("chrony") for words in todo) and _followed(params):
         # A source that is itself being set up in this run (the gateway) answers a little later.
         server.shell(
             name="Wait until the clock follows a registered source", commands=["chronyc waitsync 60 0 0 2"]

@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 APT := python3-venv openssh-client iproute2 mmdebstrap systemd-container apt-utils e2fsprogs qemu-system-x86 \
 	qemu-utils nftables shellcheck fontconfig fonts-wqy-microhei chromium
 WORKERS ?= 2
+# Each boots emulated machines for many minutes; tests/lab/test_lab_vm.py shows the tier itself in every run.
+LONG := $(filter-out tests/lab/test_lab_vm.py,$(wildcard tests/lab/test_*_vm.py))
 
 .PHONY: help demo test lint unit lab-tests vm-tests acceptance box packages venv clean
 
@@ -43,10 +45,10 @@ unit: venv ## tests that need no host
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit
 
 lab-tests: venv ## tests on real hosts
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/lab
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/lab $(foreach file,$(LONG),--ignore=$(file))
 
 vm-tests: venv ## trials that need a kernel of their own, on emulated machines: half an hour and more
-	$(BIN)/pytest -q tests/vm
+	$(BIN)/pytest -q tests/vm $(LONG)
 
 acceptance: venv ## what a new user does
 	$(BIN)/pytest -q tests/acceptance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -212,4 +213,4 @@ class _Batch:
             return []
         files = self.hosts[case].ssh(f"dpkg -L {' '.join(sorted(packages))}").stdout.splitlines()
         # Packages still name /lib, /bin and /sbin, which are links to their like below /usr.
-        return [f"/usr{file}" if file.split("/")[1] in {"lib", "lib64", "bin", "sbin"} else file for file in files]
+        return [re.sub(r"^/(lib|lib64|bin|sbin)/", r"/usr/\1/", file) for file in files]

@@ -50,7 +50,8 @@ def _ansible_variables(source: Path) -> dict[str, tuple[tuple[str, ...], dict[st
 
     loader = DataLoader()
     try:
-        inventory = InventoryManager(loader=loader, sources=[str(source)])
+        # Ansible remembers variables by path for as long as the process lives: a relative one may mean another folder.
+        inventory = InventoryManager(loader=loader, sources=[str(source.resolve())])
         manager = VariableManager(loader=loader, inventory=inventory)
         found = {}
         for host in inventory.get_hosts():

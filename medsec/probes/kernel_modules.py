@@ -51,6 +51,7 @@ umask 077
 for tool in modprobe find grep; do command -v "$tool" > /dev/null || { echo "missing: $tool" >&2; exit 91; }; done
 section() { printf '%s %s\n' '@MARK@' "$1"; }
 kernels=$( { [ -d "/lib/modules/$(uname -r)" ] && uname -r; find /lib/modules/ -maxdepth 2 -name modules.dep 2> /dev/null | cut -d/ -f4; } | sort -u)
+last() { awk 'NF { line = $0 } END { print line }'; } # the last line that says something
 section resolved
 resolved=$(for kernel in $kernels; do modprobe -S "$kernel" -a -R @ALIASES@ 2> /dev/null; done | tr - _ | sort -u)
 [ -z "$resolved" ] || printf '%s\n' "$resolved"
@@ -61,7 +62,7 @@ present=$(cat /sys/bus/usb/devices/*/modalias /sys/bus/firewire/devices/*/modali
 section answers
 for module in $( { printf '%s\n' @MODULES@; printf '%s\n' "$resolved"; } | tr - _ | sort -u); do
   for kernel in ${kernels:-$(uname -r)}; do
-    printf '%s\t%s\t%s\n' "$module" "$kernel" "$(modprobe -S "$kernel" -n -v "$module" 2>&1 | sed '/^[[:space:]]*$/d' | tail -n 1)"
+    printf '%s\t%s\t%s\n' "$module" "$kernel" "$(modprobe -S "$kernel" -n -v "$module" 2>&1 | last)"
   done
 done
 section loaded
@@ -76,32 +77,42 @@ grep -rHE '(insmod|modprobe[^#]*(--ignore-install|[[:space:]]-i[[:space:]])).*(@
   /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /var/spool/cron /etc/rc.local /etc/init.d /etc/modprobe.d \
   /etc/initramfs-tools 2> /dev/null | cut -c1-300
 section images
-for image in $(find /boot -maxdepth 1 \( -name 'initrd.img-*' -o -name 'initrd-*' -o -name 'initramfs-*' \) -type f ! -name '*kdump*' ! -name '*.dpkg-*' ! -name '*.bak' 2> /dev/null); do
-  folder=$(mktemp -d -p /var/tmp medsec.XXXXXXXX) || exit 92
-  trap 'rm -rf "$folder"' EXIT
-  needed=$(($(stat -c %s "$image") * 6 / 1024))
-  [ "$(df -Pk "$folder" | awk 'END { print $4 }')" -gt "$needed" ] || { echo "no room in /var/tmp to look into $image" >&2; exit 92; }
-  if command -v unmkinitramfs > /dev/null; then
-    unmkinitramfs "$image" "$folder" > /dev/null 2>&1 || { echo "cannot unpack $image" >&2; exit 92; }
-  elif command -v lsinitrd > /dev/null; then
-    (cd "$folder" && lsinitrd --unpack "$image" > /dev/null 2>&1) || { echo "cannot unpack $image" >&2; exit 92; }
-  else
-    echo "missing: unmkinitramfs or lsinitrd, to look into $image" >&2; exit 91
-  fi
-  [ -n "$(find "$folder" -mindepth 2 -print -quit)" ] || { echo "$image unpacks to nothing" >&2; exit 92; }
+# Listing an image is cheap, unpacking it is not: that is done only to read the rules of one that carries a driver, and in
+# memory where there is plenty of it.
+room() { # KIB : a folder that can take them
+  if [ -d /dev/shm ] && [ "$(df -Pk /dev/shm | awk 'END { print $4 }')" -gt "$1" ] &&
+    [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt $(($1 * 3)) ]; then echo /dev/shm; return; fi
+  [ "$(df -Pk /var/tmp | awk 'END { print $4 }')" -gt $(($1 * 2)) ] || { echo "no room in /var/tmp to look into an initramfs" >&2; return 1; }
+  echo /var/tmp
+}
+find /boot -maxdepth 1 \( -name 'initrd.img-*' -o -name 'initrd-*' -o -name 'initramfs-*' \) -type f ! -name '*kdump*' ! -name '*.dpkg-*' ! -name '*.bak' 2> /dev/null |
+while IFS= read -r image; do
   printf 'image\t%s\n' "$image"
-  find "$folder" \( @IMAGE_NAMES@ \) -printf 'driver\t%f\n'
+  if command -v lsinitramfs > /dev/null; then list=lsinitramfs unpack=unmkinitramfs
+  elif command -v lsinitrd > /dev/null; then list=lsinitrd unpack=lsinitrd
+  else echo "missing: unmkinitramfs or lsinitrd, to look into $image" >&2; exit 91; fi
+  names=$("$list" "$image" 2> /dev/null) && [ -n "$names" ] || { echo "cannot read $image" >&2; exit 92; }
+  drivers=$(printf '%s\n' "$names" | grep -oE '(@FILES@)[.]ko' | sort -u)
+  [ -n "$drivers" ] || continue
+  printf '%s\n' "$drivers" | sed 's/^/driver\t/'
+  place=$(room $(($(stat -c %s "$image") * 8 / 1024))) || exit 92
+  folder=$(mktemp -d -p "$place" medsec.XXXXXXXX) || exit 92
+  trap 'rm -rf "$folder"' EXIT
+  if [ "$unpack" = unmkinitramfs ]; then unmkinitramfs "$image" "$folder" > /dev/null 2>&1
+  else (cd "$folder" && lsinitrd --unpack "$image" > /dev/null 2>&1); fi || { echo "cannot unpack $image" >&2; exit 92; }
+  [ -n "$(find "$folder" -mindepth 2 -print -quit)" ] || { echo "$image unpacks to nothing" >&2; exit 92; }
   set -- -C "$folder/none"
   mkdir "$folder/none"
-  for configuration in $(find "$folder" -type d \( -path '*/etc/modprobe.d' -o -path '*/run/modprobe.d' -o -path '*/lib/modprobe.d' \)); do
-    set -- "$@" -C "$configuration"
-  done
+  while IFS= read -r configuration; do set -- "$@" -C "$configuration"; done <<END
+$(find "$folder" -type d \( -path '*/etc/modprobe.d' -o -path '*/run/modprobe.d' -o -path '*/lib/modprobe.d' \))
+END
   version=$(find "$folder" -path '*/lib/modules/*' -name modules.dep | sed 's|.*/lib/modules/||; s|/.*||' | head -n 1)
-  for module in @MODULES@; do
-    printf 'answer\t%s\t%s\n' "$module" "$(modprobe -S "${version:-$(uname -r)}" "$@" -n -v "$module" 2>&1 | sed '/^[[:space:]]*$/d' | tail -n 1)"
+  for driver in $drivers; do
+    module=${driver%.ko}
+    printf 'answer\t%s\t%s\n' "$module" "$(modprobe -S "${version:-$(uname -r)}" "$@" -n -v "$module" 2>&1 | last)"
   done
   rm -rf "$folder"
-done
+done || exit
 section end
 """
 
@@ -135,7 +146,6 @@ def script(modules: Sequence[str], others: Sequence[str], aliases: Sequence[str]
         "@ALIASES@": shlex.join(aliases),
         "@FILES@": either,
         "@WORDS@": either,
-        "@IMAGE_NAMES@": " -o ".join(f"-name '{re.sub('[-_]', '[-_]', name)}.ko*'" for name in every),
     }
     return re.sub(r"@[A-Z_]+@", lambda match: values[match.group(0)], _SCRIPT)
 

@@ -72,17 +72,22 @@ images() {
 stale() { # IMAGE MODULE... : whether the image carries one of the modules without a rule against it
   image=$1
   shift
-  folder=$(mktemp -d -p /var/tmp medsec.XXXXXXXX)
+  if command -v lsinitramfs > /dev/null; then listing=$(lsinitramfs "$image"); else listing=$(lsinitrd "$image"); fi
+  carried=$(for module; do
+    if printf '%s\n' "$listing" | grep -qE "/$(pattern "$module")[.]ko"; then printf '%s\n' "$module"; fi
+  done)
+  if [ -z "$carried" ]; then return 1; fi
+  place=/var/tmp # on disk, unless there is plenty of memory
+  if [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt $(($(stat -c %s "$image") * 24 / 1024)) ] && [ -d /dev/shm ]; then place=/dev/shm; fi
+  folder=$(mktemp -d -p "$place" medsec.XXXXXXXX)
   trap 'rm -rf "$folder"' EXIT
   if command -v unmkinitramfs > /dev/null; then unmkinitramfs "$image" "$folder" > /dev/null 2>&1; else (cd "$folder" && lsinitrd --unpack "$image" > /dev/null); fi
+  # One folder with all that the image's own modprobe would read.
+  mkdir -p "$folder/rules"
+  find "$folder" -path "$folder/rules" -prune -o -path '*/modprobe.d/*.conf' -exec cp -n {} "$folder/rules/" \;
   found=no
-  for module; do
-    if [ -n "$(find "$folder" -name "$(printf %s "$module" | sed 's/[-_]/[-_]/g').ko*" -print -quit)" ]; then
-      # One folder with all that the image's own modprobe would read.
-      mkdir -p "$folder/rules"
-      find "$folder" -path "$folder/rules" -prune -o -path '*/modprobe.d/*.conf' -exec cp -n {} "$folder/rules/" \;
-      if ! refused "$module" -C "$folder/rules"; then found=yes; fi
-    fi
+  for module in $carried; do
+    if ! refused "$module" -C "$folder/rules"; then found=yes; fi
   done
   rm -rf "$folder"
   [ "$found" = yes ]

@@ -4,4 +4,3 @@
 set -eu
 modprobe usb-storage
 printf 'install usb-storage /bin/false\ninstall uas /bin/false\n' > /etc/modprobe.d/usb.conf
-update-initramfs -u -k all > /dev/null

@@ -1,6 +1,5 @@
 #!/bin/sh
 # expect: usb_storage can be loaded
-# Blacklisted, which keeps the driver from being loaded by a device's alias but not by its name.
+# Blacklisted, which keeps a driver from being loaded by a device's alias but not by its name.
 set -eu
 printf 'blacklist usb-storage\nblacklist uas\n' > /etc/modprobe.d/usb.conf
-update-initramfs -u -k all > /dev/null

@@ -5,4 +5,3 @@ set -eu
 printf 'install usb-storage /bin/false\ninstall uas /bin/false\n' > /etc/modprobe.d/usb.conf
 # shellcheck disable=SC2016 # modprobe expands it
 printf 'install usb_* /sbin/modprobe --ignore-install $CMDLINE_OPTS usb-storage\n' > /etc/modprobe.d/00-his-vendor.conf
-update-initramfs -u -k all > /dev/null

@@ -5,4 +5,3 @@ set -eu
 printf 'install usb-storage /bin/false\ninstall uas /bin/false\n' > /etc/modprobe.d/usb.conf
 printf 'ACTION=="add", SUBSYSTEM=="usb", ATTR{bInterfaceClass}=="08", RUN+="/sbin/modprobe --ignore-install usb-storage"\n' \
   > /etc/udev/rules.d/60-vendor-disk.rules
-update-initramfs -u -k all > /dev/null

@@ -57,6 +57,8 @@ class _Batch:
         self.inventory: Inventory | None = None
         self.before: dict[Case, overlay.Listing] = {}
         self.packages: dict[Case, set[str]] = {}
+        # Files of installed packages that the control names: a remedy that removes a package takes them along.
+        self.owned: dict[Case, set[str]] = {}
 
     @property
     def running(self) -> list[Case]:
@@ -136,6 +138,8 @@ class _Batch:
         for case in self.running:
             self.before[case] = self._listing(case)
             self.packages[case] = self._installed(case)
+            named = self.packages[case] & set(case.control.touches.packages)
+            self.owned[case] = set(self._files_of(case, named))
 
     def _apply(self, cases: Iterable[Case], by_the_other: bool) -> dict[Case, EngineResult]:
         results: dict[Case, EngineResult] = {}
@@ -189,7 +193,8 @@ class _Batch:
             after = self._listing(case)
             paths = overlay.changed(self.before[case], after)
             added = self._installed(case) - self.packages[case]
-            stray = overlay.untold(paths, touches, frozenset(self._files_of(case, added)))
+            packaged = self.owned[case] | set(self._files_of(case, added))
+            stray = overlay.untold(paths, touches, frozenset(packaged))
             if not case.scenario.violates:
                 stray = paths
             name = says(en="nothing changed outside `touches`", zh="未改动 touches 之外的内容")

@@ -66,6 +66,7 @@ def catalogue(params: Params) -> str:
     variables = params.variables() | {
         "remote_control_products": products,
         "remote_control_also_words": written["also_words"],
+        "remote_control_runnable_suffixes": written["runnable_suffixes"],
     }
     return render(_ROLE / "templates/catalogue.tsv.j2", variables)
 

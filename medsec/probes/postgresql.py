@@ -125,7 +125,7 @@ SELECT json_build_object(
       THEN coalesce((SELECT f.setting FROM pg_file_settings f WHERE f.name = s.name AND f.error IS NULL ORDER BY f.seqno DESC LIMIT 1), s.boot_val)
       ELSE s.setting END))
     FROM pg_settings s WHERE s.name ~ '^(pgaudit\.|log_|logging_|syslog_|shared_preload_libraries$|data_directory$)'),
-  'overrides', (SELECT coalesce(json_agg(json_build_object('scope', concat_ws(' ', 'role ' || r.rolname, 'database ' || d.datname),
+  'overrides', (SELECT coalesce(json_agg(json_build_object('scope', coalesce(nullif(concat_ws(' ', 'role ' || r.rolname, 'database ' || d.datname), ''), 'every role'),
     'name', split_part(c, '=', 1), 'value', substr(c, strpos(c, '=') + 1))), '[]')
     FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
     unnest(o.setconfig) AS c WHERE split_part(c, '=', 1) ~* '^(pgaudit\.|log_)'));

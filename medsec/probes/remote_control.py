@@ -34,8 +34,14 @@ class Product(Strict):
     traces: list[str]
     seen: list[str]
     convicting_ports: list[str] = Field(default_factory=list)
-    # The catalogue's own list of names that are words as well, given to each of its products.
-    also_words: frozenset[str] = frozenset()
+
+
+class Catalogue(Strict):
+    """What `files/products.yml` holds; it explains the fields."""
+
+    also_words: frozenset[str]
+    runnable_suffixes: list[str]
+    products: list[Product]
 
 
 @dataclass(frozen=True)
@@ -75,14 +81,12 @@ class Sighting:
 
 
 @cache
-def products(path: Path) -> tuple[Product, ...]:
+def read_catalogue(path: Path) -> Catalogue:
     """Return the catalogue at `path`; raises UsageError naming the entry that is wrong."""
-    catalogue = read_yaml(path)
-    words = {"also_words": frozenset(catalogue["also_words"])}
-    found = [validate(Product, {**entry, **words}, str(path)) for entry in catalogue["products"]]
-    if len({product.id for product in found}) != len(found):
+    catalogue = validate(Catalogue, read_yaml(path), str(path))
+    if len({product.id for product in catalogue.products}) != len(catalogue.products):
         raise ProbeError(says(en=f"{path}: a product id is written twice", zh=f"{path}：产品编号重复"))
-    return tuple(found)
+    return catalogue
 
 
 # Interpreters and wrappers: the program is the argument that follows, not the process image.
@@ -113,7 +117,7 @@ def names_of(process: Process) -> list[str]:
     return [name for name in names if name]
 
 
-def sightings(scan: Scan, product: Product) -> list[Sighting]:
+def sightings(scan: Scan, product: Product, also_words: frozenset[str]) -> list[Sighting]:
     """Return every place where `scan` shows `product`; a unit that is masked and not running is none."""
     return [
         *(Sighting("package", name) for name in sorted(scan.packages) if matches(name, product.packages)),
@@ -121,7 +125,11 @@ def sightings(scan: Scan, product: Product) -> list[Sighting]:
         *_processes(scan, product),
         *(Sighting("path", path) for path in scan.paths if _is_path_of(path, product)),
         *(Sighting("path", path) for path in scan.files if matches(path.rsplit("/", 1)[-1], product.files)),
-        *(Sighting("launch", f"{file}: {line.strip()}") for file, line in scan.launches if _starts(line, product)),
+        *(
+            Sighting("launch", f"{file}: {line.strip()}")
+            for file, line in scan.launches
+            if _starts(line, product, also_words)
+        ),
         *(
             Sighting("listener", f"{port} {scan.listeners[port]}")
             for port in product.convicting_ports
@@ -161,8 +169,8 @@ def _launch_pattern(images: tuple[str, ...], words: frozenset[str]) -> re.Patter
     return re.compile(_alternatives(images, words), re.IGNORECASE)
 
 
-def _starts(line: str, product: Product) -> bool:
-    return bool(_launch_pattern(tuple(product.images), product.also_words).search(line))
+def _starts(line: str, product: Product, also_words: frozenset[str]) -> bool:
+    return bool(_launch_pattern(tuple(product.images), also_words).search(line))
 
 
 def _alternatives(images: Iterable[str], words: frozenset[str]) -> str:
@@ -238,15 +246,15 @@ done
 section files
 listed=$(printf '%s\n' "$homes" | grep -vE '^/(home|root)(/|$)')
 for root in @ROOTS@; do
-  [ -d "$root" ] && find "$root/" -xdev -maxdepth @DEPTH@ -mindepth 1 \( @NAMES@ \) -print 2> /dev/null
+  [ -d "$root" ] && find "$root/" -xdev -maxdepth @DEPTH@ -mindepth 1 \( @NAMES@ \) @RUNNABLE@ -print 2> /dev/null
 done
 printf '%s\n' "$listed" | while IFS= read -r home; do
   case $home in /home/* | /var/lib/* | /srv/* | /opt/*)
-    find "$home/" -xdev -maxdepth 3 -mindepth 1 \( @NAMES@ \) -print 2> /dev/null ;;
+    find "$home/" -xdev -maxdepth 3 -mindepth 1 \( @NAMES@ \) @RUNNABLE@ -print 2> /dev/null ;;
   esac
 done
-find /usr/bin /usr/sbin /bin /sbin /usr/games /usr/share/applications /usr/local/share/applications /etc/xdg/autostart \
-  -maxdepth 1 -mindepth 1 \( @NAMES@ \) -print 2> /dev/null
+find /usr/bin /usr/sbin /bin /sbin /usr/games /snap/bin /var/lib/snapd/snaps /usr/share/applications /usr/local/share/applications /etc/xdg/autostart \
+  -maxdepth 1 -mindepth 1 \( @NAMES@ \) @RUNNABLE@ -print 2> /dev/null
 section launches
 {
   find /etc/systemd/system /run/systemd/system /usr/local/lib/systemd /etc/systemd/user -follow -type f -print 2> /dev/null
@@ -271,7 +279,7 @@ section end
 """
 
 
-def scan(host: Host, catalogue: Sequence[Product], roots: Sequence[str], depth: int) -> Scan:
+def scan(host: Host, catalogue: Catalogue, roots: Sequence[str], depth: int) -> Scan:
     """Look everywhere on `host` where a product of `catalogue` could show itself, in one command.
 
     `roots` are the folders searched for portable copies, `depth` how many levels down. Raises ProbeError when a tool
@@ -290,12 +298,12 @@ def scan(host: Host, catalogue: Sequence[Product], roots: Sequence[str], depth: 
     return parse(parts)
 
 
-def script(catalogue: Sequence[Product], roots: Sequence[str], depth: int) -> str:
+def script(catalogue: Catalogue, roots: Sequence[str], depth: int) -> str:
     """Return the shell script that looks for `catalogue` on a host."""
-    paths = sorted({path for product in catalogue for path in product.paths})
-    names = sorted({name for product in catalogue for name in product.files})
-    images = sorted({image for product in catalogue for image in product.images})
-    texts = sorted({text for product in catalogue for text in product.signatures})
+    paths = sorted({path for product in catalogue.products for path in product.paths})
+    names = sorted({name for product in catalogue.products for name in product.files})
+    images = sorted({image for product in catalogue.products for image in product.images})
+    texts = sorted({text for product in catalogue.products for text in product.signatures})
     values = {
         "@MARK@": _MARK,
         "@SIGNATURES@": " ".join(f"-e {shlex.quote(text)}" for text in texts) or "-e ''",
@@ -305,9 +313,16 @@ def script(catalogue: Sequence[Product], roots: Sequence[str], depth: int) -> st
         "@ROOTS@": " ".join(shlex.quote(root) for root in roots),
         "@DEPTH@": str(depth),
         "@NAMES@": " -o ".join(f"-iname {shlex.quote(name)}" for name in names),
-        "@LAUNCH@": shlex.quote(_alternatives(images, catalogue[0].also_words)),
+        "@RUNNABLE@": _runnable(catalogue.runnable_suffixes),
+        "@LAUNCH@": shlex.quote(_alternatives(images, catalogue.also_words)),
     }
     return re.sub(r"@[A-Z_]+@", lambda match: values[match.group(0)], _SCRIPT)
+
+
+def _runnable(suffixes: Iterable[str]) -> str:
+    """Return the `find` expression for what can be run or installs what can: a note or a picture of that name is neither."""
+    named = " ".join(f"-o -iname {shlex.quote(f'*.{suffix}')}" for suffix in suffixes)
+    return rf"\( -type f -o -type l \) \( -perm /111 -o ! -name '*.*' {named} \)"
 
 
 def _shell_glob(path: str) -> str:
@@ -431,9 +446,9 @@ def _parse_listeners(lines: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def catalogue_problem(allowed: Sequence[Mapping[str, Any]], catalogue: Sequence[Product]) -> str | None:
+def catalogue_problem(allowed: Sequence[Mapping[str, Any]], catalogue: Catalogue) -> str | None:
     """Return what is wrong with the registered exceptions, or None: each names a known product and its approval."""
-    known = [product.id for product in catalogue]
+    known = [product.id for product in catalogue.products]
     for entry in allowed:
         if set(entry) - {"product", "approval", "purpose"} or not {"product", "approval"} <= set(entry):
             return f"{entry!r} must have the keys product and approval (and may have purpose)"

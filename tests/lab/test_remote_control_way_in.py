@@ -39,6 +39,7 @@ def plan(lab: Lab, host: LabHost, port: str) -> subprocess.CompletedProcess[str]
         f"{kind}\t{name}" for product in written["products"] for kind in kinds for name in product[f"{kind}s"]
     ]
     lines += [f"word\t{word}" for word in written["also_words"]]
+    lines += [f"suffix\t{suffix}" for suffix in written["runnable_suffixes"]]
     lines += ["root\t/usr/local", "depth\t4", "quarantine\t/var/lib/medsec/quarantine"]
     script = (ROLE / "files/evict.sh").read_text(encoding="utf-8")
     options = ["-o", "BatchMode=yes", "-o", f"HostKeyAlias={host.address}", "-p", port]

@@ -13,7 +13,7 @@ from medsec.probes import remote_control
 from medsec.probes.remote_control import Process, Product, Scan, Sighting
 from medsec.resources import root
 
-CATALOGUE = remote_control.products(root() / "roles/remote_control/files/products.yml")
+CATALOGUE = remote_control.read_catalogue(root() / "roles/remote_control/files/products.yml")
 HOME = root() / "roles/remote_control/controls/remote_control_software_absent"
 
 # Taken from a Debian 12 host with xrdp and x11vnc installed, and an Xtigervnc renamed, started and deleted.
@@ -73,11 +73,11 @@ def scan() -> Scan:
 
 
 def product(product_id: str) -> Product:
-    return next(entry for entry in CATALOGUE if entry.id == product_id)
+    return next(entry for entry in CATALOGUE.products if entry.id == product_id)
 
 
 def seen(scan: Scan, product_id: str) -> list[Sighting]:
-    return remote_control.sightings(scan, product(product_id))
+    return remote_control.sightings(scan, product(product_id), CATALOGUE.also_words)
 
 
 def test_a_half_installed_package_counts_and_a_purged_one_does_not(scan: Scan) -> None:
@@ -164,8 +164,8 @@ def lines() -> list[tuple[str, bool]]:
 
 @pytest.mark.parametrize(("line", "starts"), lines())
 def test_python_and_grep_read_the_launch_pattern_alike(line: str, starts: bool) -> None:
-    images = [image for entry in CATALOGUE for image in entry.images]
-    pattern = remote_control._alternatives(images, CATALOGUE[0].also_words)
+    images = [image for entry in CATALOGUE.products for image in entry.images]
+    pattern = remote_control._alternatives(images, CATALOGUE.also_words)
     assert bool(re.search(pattern, line, re.IGNORECASE)) is starts
     done = subprocess.run(["grep", "-qiE", pattern], input=line, text=True, check=False)
     assert done.returncode == (0 if starts else 1)
@@ -186,7 +186,7 @@ def test_an_exception_names_a_product_and_its_approval(entry: dict[str, str], pr
 
 
 def test_every_confirmed_name_is_in_the_catalogue() -> None:
-    for entry in CATALOGUE:
+    for entry in CATALOGUE.products:
         names = {
             *entry.packages, *entry.units, *entry.images, *entry.files, *entry.paths, *entry.signatures,
             *entry.ports, *entry.convicting_ports, *entry.traces,
@@ -199,5 +199,5 @@ def test_every_confirmed_name_is_in_the_catalogue() -> None:
 
 def test_the_control_says_that_it_touches_every_package_and_unit_of_the_catalogue() -> None:
     touches = yaml.safe_load((HOME / "control.yml").read_text(encoding="utf-8"))["touches"]
-    assert set(touches["packages"]) == {name for entry in CATALOGUE for name in entry.packages}
-    assert set(touches["units"]) == {name for entry in CATALOGUE for name in entry.units}
+    assert set(touches["packages"]) == {name for entry in CATALOGUE.products for name in entry.packages}
+    assert set(touches["units"]) == {name for entry in CATALOGUE.products for name in entry.units}

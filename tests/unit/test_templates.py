@@ -50,7 +50,11 @@ def given(path: Path) -> dict[str, Any]:
     if path.name != "catalogue.tsv.j2":
         return {}
     written = yaml.safe_load((path.parents[1] / "files/products.yml").read_text(encoding="utf-8"))
-    return {"remote_control_products": written["products"], "remote_control_also_words": written["also_words"]}
+    return {
+        "remote_control_products": written["products"],
+        "remote_control_also_words": written["also_words"],
+        "remote_control_runnable_suffixes": written["runnable_suffixes"],
+    }
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,8 @@ settle() {
       done
   fi
   ask postgres -v classes="$classes" -v secrets="$secrets" << SQL
-SELECT format('ALTER %s RESET %I', CASE WHEN o.setrole = 0 THEN format('DATABASE %I', d.datname)
+SELECT format('ALTER %s RESET %I', CASE WHEN o.setrole = 0 AND o.setdatabase = 0 THEN 'ROLE ALL'
+    WHEN o.setrole = 0 THEN format('DATABASE %I', d.datname)
     ELSE format('ROLE %I', r.rolname) || coalesce(format(' IN DATABASE %I', d.datname), '') END, split_part(c, '=', 1))
   FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
   unnest(o.setconfig) AS c WHERE $(silences "lower(split_part(c, '=', 1))" "substr(c, strpos(c, '=') + 1)") \\gexec

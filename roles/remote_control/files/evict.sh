@@ -7,7 +7,7 @@
 #   evict.sh restore         put back those that were deleted all the same
 #   evict.sh entry FILE      comment out the lines that start such software, the original kept as evidence
 #   evict.sh file PATH       move a program, installer or start-up entry to quarantine
-# stdin: the catalogue as lines of KIND<TAB>VALUE (package unit image file path signature trace root depth quarantine).
+# stdin: the catalogue as lines of KIND<TAB>VALUE (package unit image file path signature trace word suffix root depth quarantine).
 set -eu
 export LC_ALL=C
 umask 077
@@ -190,14 +190,19 @@ loose_files() {
       if [ $# -gt 0 ]; then set -- "$@" -o; fi
       set -- "$@" -iname "$name"
     done < "$work/files"
+    # A note called like a product is no software: what counts can be run, or installs what can.
+    set -- \( "$@" \) \( -type f -o -type l \) \( -perm /111 -o ! -name '*.*'
+    of suffix > "$work/suffixes"
+    while IFS= read -r suffix; do set -- "$@" -o -iname "*.$suffix"; done < "$work/suffixes"
+    set -- "$@" \)
     of root | while IFS= read -r root; do
-      if [ -d "$root" ]; then find "$root/" -xdev -maxdepth "$depth" -mindepth 1 \( "$@" \) -prune -print 2> /dev/null || true; fi
+      if [ -d "$root" ]; then find "$root/" -xdev -maxdepth "$depth" -mindepth 1 "$@" -print 2> /dev/null || true; fi
     done
     homes | grep -E '^/(var/lib|srv|opt)/' | while IFS= read -r home; do
-      find "$home/" -xdev -maxdepth 3 -mindepth 1 \( "$@" \) -prune -print 2> /dev/null || true
+      find "$home/" -xdev -maxdepth 3 -mindepth 1 "$@" -print 2> /dev/null || true
     done
-    find /usr/bin /usr/sbin /bin /sbin /usr/games /usr/share/applications /usr/local/share/applications /etc/xdg/autostart \
-      -maxdepth 1 -mindepth 1 \( "$@" \) -print 2> /dev/null || true
+    find /usr/bin /usr/sbin /bin /sbin /usr/games /snap/bin /var/lib/snapd/snaps /usr/share/applications /usr/local/share/applications /etc/xdg/autostart \
+      -maxdepth 1 -mindepth 1 "$@" -print 2> /dev/null || true
     # User units by their name, and what running processes were started from.
     { homes | sed 's,$,/.config/systemd/user,'; homes | sed 's,$,/.local/share/systemd/user,'; echo /etc/systemd/user; } |
       while IFS= read -r folder; do

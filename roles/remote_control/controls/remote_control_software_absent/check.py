@@ -14,7 +14,7 @@ CATALOGUE = root() / "roles/remote_control/files/products.yml"
 
 
 def check(host: Host, params: Params) -> None:
-    catalogue = remote_control.products(CATALOGUE)
+    catalogue = remote_control.read_catalogue(CATALOGUE)
     problem = remote_control.catalogue_problem(params.allowed, catalogue)
     if problem:
         raise UsageError(
@@ -27,8 +27,8 @@ def check(host: Host, params: Params) -> None:
     scan = remote_control.scan(host, catalogue, params.search_roots, params.search_depth)
     found = [
         (product, seen)
-        for product in catalogue
-        if product.id not in allowed and (seen := remote_control.sightings(scan, product))
+        for product in catalogue.products
+        if product.id not in allowed and (seen := remote_control.sightings(scan, product, catalogue.also_words))
     ]
     assert not found, _text(scan, found)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import click
 
-from medsec_cli.table import width
+from medsec.columns import width
 
 COLUMNS = 100
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 
+from medsec.columns import clip, width
 from medsec.evidence.findings import Verdict
 from medsec.evidence.plain import plain
 from medsec.evidence.reading import Run
@@ -35,7 +35,7 @@ def summary(run: Run, language: Language, *, columns: int = 80, deadlines: Deadl
     nothing that a GBK terminal cannot show is added by medsec itself.
     """
     view = overview(run, deadlines)
-    lines = [_clip(line, columns) for line in _lines(view, language, columns)]
+    lines = [clip(line, columns) for line in _lines(view, language, columns)]
     return [*lines, _say(language, en="Evidence: ", zh="佐证材料：") + str(run.path)]
 
 
@@ -132,7 +132,7 @@ def _cut_short(view: Overview) -> Text:
 def _next_step(view: Overview, language: Language, columns: int) -> Iterator[str]:
     """Yield commands that can be copied whole: as many hosts as the line has room for."""
     first = _say(language, en="Next: ", zh="下一步：")
-    blank = " " * _width(first)
+    blank = " " * width(first)
     if not view.run.header.registered:
         if view.gaps:
             yield f"{first}medsec explain {view.gaps[0].control.id}"
@@ -154,7 +154,7 @@ def _next_step(view: Overview, language: Language, columns: int) -> Iterator[str
 def _with_hosts(command: str, hosts: list[str], columns: int) -> str:
     line = command + hosts[0]
     for host in hosts[1:]:
-        if _width(line) + len(host) + 1 > columns:
+        if width(line) + len(host) + 1 > columns:
             break
         line += f",{host}"
     return line
@@ -166,20 +166,3 @@ def _say(language: Language, *, en: str, zh: str) -> str:
 
 def _gap_between(language: Language) -> str:
     return "  " if language == "zh" else ", "
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def _clip(line: str, columns: int) -> str:
-    """Cut `line` to `columns`, marking the cut."""
-    if _width(line) <= columns:
-        return line
-    kept, width = "", 0
-    for char in line:
-        width += _width(char)
-        if width > columns - 3:
-            break
-        kept += char
-    return kept.rstrip() + "..."

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from medsec_cli.language import choose
 from medsec_cli.main import build, main
-from medsec_cli.table import table, width
+
+from medsec.columns import table, width
 
 ROOT = Path(__file__).parents[2]
 

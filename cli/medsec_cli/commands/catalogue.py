@@ -9,11 +9,11 @@ import click
 from medsec.catalogue import indexes
 from medsec.catalogue.controls import Control, load_controls
 from medsec.catalogue.standards import Clause, Item, Requirement, Standards, load_standards
+from medsec.columns import table
 from medsec.resources import root
 from medsec.text import Language, says
 from medsec_cli.language import Say
 from medsec_cli.options import chosen_controls, control_options
-from medsec_cli.table import table
 
 
 def commands(say: Say, language: Language) -> Iterator[click.Command]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
+from medsec.columns import table
 from medsec.lab import Lab
 from medsec.text import Language, says
 from medsec_cli.language import Say
-from medsec_cli.table import table
 
 
 def commands(say: Say, language: Language) -> Iterator[click.Command]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from medsec.catalogue.controls import Severity
+from medsec.catalogue.controls import Risk, Severity
 from medsec.evidence.conclusion import ItemVerdict
 from medsec.evidence.findings import Verdict
 from medsec.text import Text, says
@@ -30,6 +30,12 @@ SEVERITIES: Final[dict[Severity, Text]] = {
     "high": says(en="high", zh="高"),
     "medium": says(en="medium", zh="中"),
     "low": says(en="low", zh="低"),
+}
+RISKS: Final[dict[Risk, Text]] = {
+    "none": says(en="none", zh="无"),
+    "access": says(en="may lock people out", zh="可能影响登录"),
+    "service": says(en="restarts a service", zh="会重启服务"),
+    "reboot": says(en="needs a reboot", zh="需要重启主机"),
 }
 KINDS: Final[dict[str, Text]] = {
     "terminal": says(en="terminal", zh="终端"),

@@ -10,6 +10,7 @@ from medsec.catalogue import indexes
 from medsec.catalogue.controls import Control, load_controls
 from medsec.catalogue.standards import Clause, Item, Requirement, Standards, load_standards
 from medsec.columns import table
+from medsec.reports.words import RISKS
 from medsec.resources import root
 from medsec.text import Language, says
 from medsec_cli.language import Say
@@ -101,14 +102,6 @@ def _control(control: Control, standards: Standards, say: Say) -> Iterator[str]:
         origin = f"ledger.{parameter.ledger}" if parameter.ledger else repr(parameter.default)
         yield f"  {control.variable(name)} = {origin}: {say(parameter.doc.text)}"
     yield f"{say(says(en='Remedy', zh='整改'))}: medsec apply --control {control.id} --limit HOST"
-
-
-RISKS = {
-    "none": says(en="none", zh="无"),
-    "access": says(en="may lock people out", zh="可能影响登录"),
-    "service": says(en="restarts a service", zh="会重启服务"),
-    "reboot": says(en="needs a reboot", zh="需要重启主机"),
-}
 
 
 def _touched(control: Control) -> list[str]:

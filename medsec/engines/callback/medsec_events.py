@@ -84,12 +84,28 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _diff(self, result: Any) -> str | None:
         parts = [result.result, *_items(result.result)]
-        found = [self._get_diff(part["diff"]) for part in parts if part.get("diff")]
+        found = [self._get_diff(_titled(part)) for part in parts if part.get("diff")]
         return "".join(found).strip() or None
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._events.write(json.dumps(message, default=str) + "\n")
         self._events.flush()
+
+
+def _titled(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a result's differences, titled by the file on the host.
+
+    Ansible names the new content by where it was staged on this machine, which tells nobody anything and differs from
+    host to host where the difference itself does not.
+    """
+    found = data["diff"] if isinstance(data["diff"], list) else [data["diff"]]
+    titled = []
+    for diff in found:
+        if "after_header" in diff:
+            path = diff.get("before_header") or data.get("invocation", {}).get("dest") or data.get("dest")
+            diff = {**diff, "before_header": path or "", "after_header": path or ""}  # noqa: PLW2901
+        titled.append(diff)
+    return titled
 
 
 def _control_of(task: Any) -> str | None:

@@ -55,15 +55,21 @@ class Container:
 
     def leader(self) -> int:
         """Return the process number, on this machine, of the host's systemd. Raises LabError where it is not up."""
-        processes = self.group.processes("payload/init.scope")
-        if not processes:
+        first = self._first()
+        if first is None:
             raise LabError(
                 says(
                     en=f"{self.name} is not running; start it: medsec lab up {self.name}",
                     zh=f"{self.name} 未运行；请先启动：medsec lab up {self.name}",
                 )
             )
-        return processes[0]
+        return first
+
+    def _first(self) -> int | None:
+        # What systemd is about to start stands beside it in its group for a moment.
+        return next(
+            (process for process in self.group.processes("payload/init.scope") if _is_first(process)), None
+        )
 
     def make(self, names: Mapping[str, Sequence[str]], keys: seed.Keys) -> None:
         """Give the host a new, empty disk with its name, addresses and keys."""
@@ -150,9 +156,9 @@ class Container:
 
     def stop(self, seconds: float = 30) -> None:
         """Power the host off as its button would, and keep what it changed; after `seconds` pull the plug."""
-        processes = self.group.processes("payload/init.scope")
-        if processes and self.state() == "running":
-            os.kill(processes[0], signal.SIGRTMIN + 4)
+        first = self._first()
+        if first is not None and self.state() == "running":
+            os.kill(first, signal.SIGRTMIN + 4)
             end = time.monotonic() + seconds
             while self.group.populated() and time.monotonic() < end:
                 time.sleep(0.02)
@@ -184,3 +190,13 @@ class Container:
         self.kill()
         seed.copy_tree(self.place.snapshot(self.name, label), self.upper)
         self.start()
+
+
+def _is_first(process: int) -> bool:
+    """Tell whether `process` is number 1 in its own namespace."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    numbers = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+    return numbers.split()[-1] == "1"

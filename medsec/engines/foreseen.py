@@ -33,15 +33,12 @@ class ControlPlan:
     """What the remedy of one control would do, on `hosts` altogether."""
 
     control: Control
+    hosts: list[str]
     # What the judge met, with the hosts on which it met just that.
     met: list[tuple[Text, list[str]]]
     steps: list[Step]
     # Hosts on which the control does not pass and the engine foresees nothing at all.
     nothing: list[str]
-
-    @property
-    def hosts(self) -> list[str]:
-        return list(dict.fromkeys(host for _, hosts in self.met for host in hosts))
 
 
 @dataclass
@@ -123,15 +120,12 @@ def _with_silent_failures(planned: Planned, events: Iterable[Event]) -> Iterable
 def _control_plan(
     control: Control, findings: Iterable[Finding], hosts: Sequence[str], told: Mapping[str, Sequence[Event]]
 ) -> ControlPlan:
+    found = {finding.host: finding for finding in findings if finding.control == control.id}
     met: dict[str, tuple[Text, list[str]]] = {}
-    passing = set()
-    for finding in findings:
-        if finding.control == control.id and finding.host in hosts:
-            met.setdefault(finding.text.en, (finding.text, []))[1].append(finding.host)
-            if finding.verdict is Verdict.PASS:
-                passing.add(finding.host)
-    nothing = [host for host in hosts if host not in told and host not in passing]
-    return ControlPlan(control, list(met.values()), _folded(hosts, told), nothing)
+    for host in hosts:
+        met.setdefault(found[host].text.en, (found[host].text, []))[1].append(host)
+    nothing = [host for host in hosts if host not in told and found[host].verdict is not Verdict.PASS]
+    return ControlPlan(control, list(hosts), list(met.values()), _folded(hosts, told), nothing)
 
 
 def _folded(hosts: Sequence[str], told: Mapping[str, Sequence[Event]]) -> list[Step]:

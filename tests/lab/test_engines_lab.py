@@ -15,6 +15,7 @@ import pytest
 from medsec.engines.base import EngineResult, Event, Status, Work, engine
 from medsec.inventory import load_inventory
 from medsec.lab import Lab
+from medsec.trials import overlay
 from tests import engine_site as site
 
 ENGINES = ["ansible", "pyinfra"]
@@ -36,8 +37,8 @@ def hosts(lab: Lab) -> Iterator[None]:
 
 @pytest.fixture
 def target(lab: Lab) -> str:
-    """A folder of the test's own on the hosts."""
-    folder = f"/var/tmp/test-{time.monotonic_ns()}"
+    """A folder of the test's own on the hosts, where the overlay's noise does not hide what is written."""
+    folder = f"/opt/test-{time.monotonic_ns()}"
     for name in ("well", "bare"):
         lab.host(name).run_as_root(f"mkdir {folder}").check_returncode()
     return folder
@@ -87,13 +88,19 @@ def on_host(lab: Lab, name: str, command: str) -> str:
 def test_one_engine_changes_and_neither_changes_again(
     work: Work, lab: Lab, target: str, first: str, other: str
 ) -> None:
+    lab.host("well").ssh("sudo -n true").check_returncode()  # sudo leaves a mark in the home at the first time
+    before = overlay.listing(lab.host("well").upper)
     foreseen, shown = run(first, work, mode="plan")
+    assert overlay.changed(before, overlay.listing(lab.host("well").upper)) == []
     assert foreseen.outcomes["well", "a_first"].changed == 1
     assert foreseen.outcomes["well", "c_handled"].changed == 2  # the file, and what follows from its change
-    assert any("+as wanted" in (event.diff or "") for event in shown)
-    assert on_host(lab, "well", f"ls {target}") == ""
+    for file in ("first", "handled"):
+        (diff,) = [event.diff for event in shown if event.diff and f"{target}/{file}\n" in event.diff]
+        assert "+as wanted" in diff
 
     result, events = run(first, work)
+    written = overlay.changed(before, overlay.listing(lab.host("well").upper))
+    assert written == [f"{target}/first", f"{target}/handled", f"{target}/handled.told"]
     assert result.complete
     assert result.changed == foreseen.changed == 3
     assert [event.control for event in events if event.status is Status.CHANGED] == [

@@ -79,15 +79,17 @@ class AppliesTo(Strict):
 class Touches(Strict):
     """Everything that a remedy may change on a host; a trial proves that nothing else was changed.
 
-    `files` are absolute paths; `*` matches within one path segment, `**` any depth.
+    `files` and `records` are absolute paths; `*` matches within one path segment, `**` any depth. `records` are what the
+    remedy leaves for good, a backup or evidence: nobody takes them back.
     """
 
     files: list[str] = Field(default_factory=list)
+    records: list[str] = Field(default_factory=list)
     units: list[str] = Field(default_factory=list)
     packages: list[str] = Field(default_factory=list)
     accounts: list[str] = Field(default_factory=list)
 
-    @field_validator("files")
+    @field_validator("files", "records")
     @classmethod
     def _absolute(cls, files: list[str]) -> list[str]:
         for file in files:
@@ -151,6 +153,11 @@ class Control(Strict):
     @property
     def tasks_path(self) -> Path:
         return self.home / "tasks.yml"
+
+    @property
+    def scope_path(self) -> Path:
+        """Where the control tells what it would change on a host, if its `touches` are more than could be copied."""
+        return self.home / "scope.py"
 
     @cached_property
     def violations(self) -> tuple[Scenario, ...]:

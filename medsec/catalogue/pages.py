@@ -34,6 +34,7 @@ _WORDS: dict[str, Bilingual] = {
         ("touches", "会改动的内容", "What it may change"),
         ("nothing", "不改动任何内容", "nothing"),
         ("files", "文件", "Files"),
+        ("records", "留存的备份或证据（回退时保留）", "Backups or evidence that stay after a rollback"),
         ("units", "服务单元", "Units"),
         ("packages", "软件包", "Packages"),
         ("accounts", "账户", "Accounts"),

@@ -64,9 +64,10 @@ class Work:
         return replace(self, todo={host: controls for host, controls in self.todo.items() if controls})
 
     def ordered(self, host: str) -> list[Control]:
-        """Return the controls for `host` in the catalogue's order, in which both engines run them."""
+        """Return the controls for `host` in the catalogue's order, late ones last, in which both engines run them."""
         wanted = set(self.todo[host])
-        return [control for control in self.controls.values() if control.id in wanted]
+        found = [control for control in self.controls.values() if control.id in wanted]
+        return sorted(found, key=lambda control: control.late)
 
 
 @dataclass

@@ -1,24 +1,45 @@
-"""The seam for what protects a host while its way in is being changed."""
+"""The seam for what protects a host while it is being changed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from medsec.engines.base import Work
+from medsec.text import Text
+
+
+@dataclass
+class Protection:
+    """What the guard says of one part of a run.
+
+    `refused`: hosts that could not be protected and are to be left alone, with the reason; known on entering.
+    `reverted`: hosts whose change was taken back, with the reason; known on leaving.
+    """
+
+    refused: dict[str, Text] = field(default_factory=dict)
+    reverted: dict[str, Text] = field(default_factory=dict)
 
 
 class Guard(Protocol):
-    """Protects hosts during work that may lock people out."""
+    """Keeps a way back on hosts while an engine changes them."""
 
-    def around(self, work: Work) -> AbstractContextManager[Mapping[str, str]]:
-        """Protect the hosts of `work`, all of whose controls have `risk: access`, until the context is left.
+    def hold(self, hosts: Sequence[str]) -> AbstractContextManager[Mapping[str, Text]]:
+        """Take `hosts` for this run until the context is left, so that nobody else changes them meanwhile.
 
-        Entered before the engine starts: saves what the controls touch and arms the revert on each host. What it
-        yields names the hosts that could not be protected, with the reason; these are then left alone. Left after
-        the engine has returned: proves on each host that people can still get in, and only then disarms. Left by an
-        exception (an interrupt, an engine that broke down): proves and disarms nothing, so that the hosts revert.
+        Yields those that could not be taken, with the reason.
+        """
+        ...
+
+    def around(self, work: Work, *, risky: bool) -> AbstractContextManager[Protection]:
+        """Protect the hosts of `work` while the engine is at it.
+
+        Entered before the engine starts: saves what the controls touch and, where the work is `risky`, arms the revert
+        on each host. Left after the engine has returned: records what was changed, and after risky work proves on each
+        host that people can still get in, and only then disarms. Left by an exception (an interrupt, an engine that
+        broke down): proves and disarms nothing, so that the hosts revert.
         """
         ...
 
@@ -26,5 +47,8 @@ class Guard(Protocol):
 class Unguarded:
     """No protection: for disposable hosts, and where the operator sits at the console."""
 
-    def around(self, work: Work) -> AbstractContextManager[Mapping[str, str]]:
+    def hold(self, hosts: Sequence[str]) -> AbstractContextManager[Mapping[str, Text]]:
         return nullcontext({})
+
+    def around(self, work: Work, *, risky: bool) -> AbstractContextManager[Protection]:
+        return nullcontext(Protection())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 
 from medsec.catalogue.controls import Control, Controls
 from medsec.engines.base import Engine, EngineResult, Event, Mode, OnEvent, Status, Work
 from medsec.engines.guard import Guard, Unguarded
 from medsec.evidence.findings import Finding, Verdict
 from medsec.inventory import Host, Inventory
+from medsec.text import Text
 
 # Judges hosts by controls and returns a finding for each pair, as `medsec.judge` does; passed in by the caller, who
 # also decides where the evidence goes.
@@ -77,8 +77,9 @@ def apply(
 ) -> Applied:
     """Judge, hand the engine what does not pass, and judge again the hosts that it worked on.
 
-    An unreachable host is left alone, and a waived control as well: its remedy is what the site has put off. Controls
-    with `risk: access` come in a run of their own with `guard` around it, and late ones after them. Raises what the judge, the engine and the guard raise.
+    An unreachable host is left alone, and a waived control as well: its remedy is what the site has put off. `guard`
+    stands around everything; controls with `risk: access` come after the others, late ones last. Raises what the judge,
+    the engine and the guard raise.
     """
     controls = list(selection.controls.values())
     before = list(judge(selection.hosts, controls))
@@ -110,37 +111,55 @@ def _work(selection: Selection, todo: Mapping[str, Sequence[str]], mode: Mode) -
 
 def _run(work: Work, engine: Engine, guard: Guard, on_event: OnEvent) -> EngineResult:
     result = EngineResult.of(work)
-    for part in (_Part.ORDINARY, _Part.RISKY, _Part.LATE):
-        todo = {
-            host: [control.id for control in work.ordered(host) if _part(control) is part] for host in work.todo
-        }
-        # A host that was lost on the way is not tried again, and is not asked to put its way in at risk.
-        left = _leave(replace(work, todo=todo).trimmed(), result.unreachable, result, on_event)
-        if left.todo and part is _Part.RISKY:
-            with guard.around(left) as refused:
-                _engine(_leave(left, refused, result, on_event), engine, result, on_event)
-        else:
-            _engine(left, engine, result, on_event)
+    with guard.hold(list(work.todo)) as untaken:
+        work = _leave(work, untaken, result, on_event)
+        for part, risky in _parts(work):
+            # A host that was lost on the way is not tried again, and is not asked to put its way in at risk.
+            left = _leave(part, result.unreachable, result, on_event)
+            if not left.todo:
+                continue
+            with guard.around(left, risky=risky) as protection:
+                protected = _leave(left, protection.refused, result, on_event)
+                if protected.todo:
+                    result.add(engine.run(protected, on_event))
+            _taken_back(left, protection.reverted, result, on_event)
     return result
 
 
-class _Part(Enum):
-    """The parts of an apply, in their order."""
+def _parts(work: Work) -> Iterator[tuple[Work, bool]]:
+    """Yield what is run together, in its order, and whether it may lock out.
 
-    ORDINARY = auto()
-    RISKY = auto()
-    LATE = auto()
+    Risky controls come one by one, so that each is wholly there or wholly taken back, and on no more hosts at a time
+    than the engine works on at once, so that no timer runs while a host waits for its turn.
+    """
+    risky = [control for control in work.controls.values() if control.risk == "access"]
+    chosen = {host: set(controls) for host, controls in work.todo.items()}
+    late = {control.id for control in work.controls.values() if control.late}
+    if not any(control.id in ids for control in risky for ids in chosen.values()):
+        late = set()  # nothing comes between: one part is enough
+    names = {control.id for control in risky}
+    yield _only(work, lambda control: control not in names | late), False
+    for control in risky:
+        hosts = [host for host, ids in chosen.items() if control.id in ids]
+        for start in range(0, len(hosts), work.forks):
+            batch = hosts[start : start + work.forks]
+            yield replace(work, todo={host: [control.id] for host in batch}), True
+    yield _only(work, lambda control: control in late), False
 
 
-def _part(control: Control) -> _Part:
-    if control.risk == "access":
-        return _Part.RISKY
-    return _Part.LATE if control.late else _Part.ORDINARY
+def _only(work: Work, wanted: Callable[[str], bool]) -> Work:
+    todo = {host: [control for control in controls if wanted(control)] for host, controls in work.todo.items()}
+    return replace(work, todo=todo).trimmed()
 
 
-def _engine(work: Work, engine: Engine, result: EngineResult, on_event: OnEvent) -> None:
-    if work.todo:
-        result.add(engine.run(work, on_event))
+def _taken_back(work: Work, hosts: Mapping[str, Text], result: EngineResult, on_event: OnEvent) -> None:
+    for host, reason in hosts.items():
+        for control in work.ordered(host):
+            event = Event(host, control.id, "guard", Status.FAILED, message=reason)
+            outcome = result.outcomes[host, control.id]
+            outcome.take(event)
+            outcome.finished = False
+            on_event(event)
 
 
 def _leave(work: Work, hosts: Mapping[str, str], result: EngineResult, on_event: OnEvent) -> Work:

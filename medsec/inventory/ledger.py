@@ -32,6 +32,19 @@ class Forward(Strict):
     purpose: Bilingual
 
 
+class Reach(Strict):
+    """A TCP service elsewhere that a host's work depends on: the 医保 endpoint, a printer, another site's database."""
+
+    address: str
+    port: int = Field(ge=1, le=65535)
+    purpose: Bilingual
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, address: str) -> str:
+        return str(ipaddress.ip_address(address))
+
+
 class LedgerHost(Strict):
     """One host's entry in the ledger."""
 
@@ -45,6 +58,8 @@ class LedgerHost(Strict):
     runs: list[str] = Field(default_factory=list)
     listens: list[Listen] = Field(default_factory=list)
     forwards: list[Forward] = Field(default_factory=list)
+    # Tried from the host before and after each change of its way in; see docs/guard.md.
+    reaches: list[Reach] = Field(default_factory=list)
 
     @field_validator("address")
     @classmethod

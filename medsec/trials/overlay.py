@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from medsec.catalogue.controls import Touches
+from medsec.catalogue.patterns import matcher
 
 # What a running host writes by itself, whatever anybody configures: logs, caches, the package manager's own books,
 # the service manager's state, database servers' data, and the engine's working folders in the operator's home.
@@ -91,18 +91,18 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
             and any(other.startswith(path + "/") for other in after)
         ):
             different.discard(path)
-    quiet = [pattern_to_regex(pattern) for pattern in NOISE]
+    quiet = [matcher(pattern) for pattern in NOISE]
     return sorted(path for path in different if not any(regex.fullmatch(path) for regex in quiet))
 
 
 def untold(paths: Iterable[str], touches: Touches, packaged: frozenset[str] = frozenset()) -> list[str]:
     """Return the changed paths that `touches` does not cover; `packaged` are files of packages it names."""
-    allowed = [pattern_to_regex(pattern) for pattern in _allowed(touches)]
+    allowed = [matcher(pattern) for pattern in _allowed(touches)]
     return [path for path in paths if path not in packaged and not any(regex.fullmatch(path) for regex in allowed)]
 
 
 def _allowed(touches: Touches) -> Iterator[str]:
-    yield from touches.files
+    yield from (*touches.files, *touches.records)
     for unit in touches.units:
         yield f"/etc/systemd/system/{unit}"
         yield f"/etc/systemd/system/**/{unit}"
@@ -114,10 +114,3 @@ def _allowed(touches: Touches) -> Iterator[str]:
     if touches.accounts:
         yield from ("/etc/passwd", "/etc/passwd-", "/etc/shadow", "/etc/shadow-", "/etc/group", "/etc/group-")
         yield from ("/etc/gshadow", "/etc/gshadow-", "/etc/subuid", "/etc/subuid-", "/etc/subgid", "/etc/subgid-")
-
-
-def pattern_to_regex(pattern: str) -> re.Pattern[str]:
-    """Return the regular expression of a path pattern: `*` and `?` within one segment, `**` any depth."""
-    translated = re.escape(pattern)
-    translated = translated.replace(r"/\*\*/", "/(?:.*/)?").replace(r"/\*\*", "(?:/.*)?")
-    return re.compile(translated.replace(r"\*", "[^/]*").replace(r"\?", "[^/]"))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from medsec.catalogue.controls import Touches
-from medsec.trials.overlay import changed, listing, pattern_to_regex, untold
+from medsec.catalogue.patterns import matcher
+from medsec.trials.overlay import changed, listing, untold
 
 
 @pytest.fixture
@@ -73,4 +74,4 @@ def test_only_what_is_named_is_forgiven() -> None:
     ],
 )
 def test_patterns(pattern: str, path: str, matches: bool) -> None:
-    assert bool(pattern_to_regex(pattern).fullmatch(path)) is matches
+    assert bool(matcher(pattern).fullmatch(path)) is matches

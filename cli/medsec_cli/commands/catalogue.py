@@ -106,7 +106,7 @@ def _control(control: Control, standards: Standards, say: Say) -> Iterator[str]:
 
 def _touched(control: Control) -> list[str]:
     touches = control.touches
-    return [*touches.files, *touches.units, *touches.packages, *touches.accounts]
+    return [*touches.files, *touches.records, *touches.units, *touches.packages, *touches.accounts]
 
 
 def _standard(

@@ -10,6 +10,7 @@ import click
 from medsec.engines.base import engine
 from medsec.engines.planning import apply
 from medsec.evidence.conclusion import conclude
+from medsec.guard.guarding import HostGuard
 from medsec.text import Language, says
 from medsec_cli.language import Say
 from medsec_cli.output import FORMATS
@@ -40,8 +41,11 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
                 zh=f"将整改 {len(work.hosts)} 台主机（{names}），其中包含可能影响登录的控制项，是否继续",
             )
             click.confirm(say(question), abort=True)
+        guard = HostGuard(work.inventory, lambda: work.runs[0].path, engine_name, work.forks)
         with progress(0) as shown:
-            done = apply(work.selection, engine(engine_name), judge=work.judge, on_event=work.listener(shown))
+            done = apply(
+                work.selection, engine(engine_name), judge=work.judge, on_event=work.listener(shown), guard=guard
+            )
         for line in work.told:
             click.echo(line)
         by_hand(done.by_hand, say, language)

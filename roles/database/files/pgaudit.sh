@@ -2,6 +2,7 @@
 # Tells what each running PostgreSQL server lacks for its statements to be audited, and makes written settings take effect.
 #   pgaudit.sh report CLASSES SECRETS         a line of JSON for each server: port, major version, owner, drop-in, libraries to
 #       preload, whether the server must collect its own log and where, and what it lacks (of: library settings effect)
+#   pgaudit.sh scope                          the files that may be changed, and how to undo what is changed in SQL
 #   pgaudit.sh settle PORT CLASSES SECRETS    put what contradicts the drop-in out of use, reload, restart if that is needed
 # CLASSES: comma-separated classes of statements. SECRETS: statements | errors | off.
 set -eu
@@ -172,7 +173,47 @@ SQL
   esac
 }
 
+# Lines "file PATH" and "undo SCRIPT" (base64): statements that set again what `settle` may reset.
+scope() {
+  config=$(dirname "$(value config_file)")
+  for path in "$config/postgresql.conf" "$config/conf.d" "$data/postgresql.auto.conf"; do printf 'file\t%s\n' "$path"; done
+  {
+    ask postgres << 'SQL'
+SELECT format('ALTER %s SET %I TO %L;', CASE WHEN o.setrole = 0 AND o.setdatabase = 0 THEN 'ROLE ALL'
+    WHEN o.setrole = 0 THEN format('DATABASE %I', d.datname)
+    ELSE format('ROLE %I', r.rolname) || coalesce(format(' IN DATABASE %I', d.datname), '') END,
+    split_part(c, '=', 1), substr(c, strpos(c, '=') + 1))
+  FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
+  unnest(o.setconfig) AS c WHERE split_part(c, '=', 1) ~* '^(pgaudit[.]|log_)'
+SQL
+    databases | while IFS= read -r one; do
+      printf '\\connect %s\n' "$one"
+      ask "$one" << 'SQL'
+SELECT format('ALTER ROUTINE %s SET %I TO %L;', p.oid::regprocedure, split_part(c, '=', 1), substr(c, strpos(c, '=') + 1))
+  FROM pg_proc p, unnest(p.proconfig) AS c WHERE split_part(c, '=', 1) ~* '^(pgaudit[.]|log_)'
+SQL
+    done
+  } > "$statements"
+  if grep -q '^ALTER' "$statements"; then
+    {
+      # shellcheck disable=SC2016 # for the shell that undoes
+      printf 'runuser -u %s -- env -i PATH="$PATH" %s -Xqw -v ON_ERROR_STOP=1 -h %s -p %s -d postgres << "END_OF_STATEMENTS"\n' "$owner" "$psql" "$socket" "$port"
+      cat "$statements"
+      echo END_OF_STATEMENTS
+    } | base64 -w 0 | sed "s/.*/undo$tab&/"
+    echo
+  fi
+}
+
 case $mode in
+  scope)
+    statements=$(mktemp)
+    trap 'rm -f "$statements"' EXIT
+    postmasters | while IFS="$tab" read -r number program; do
+      at "$number" "$program"
+      scope
+    done
+    ;;
   report)
     classes=$1
     secrets=$2

@@ -1,0 +1,546 @@
+#!/bin/sh
+# Saves what a run may change on this host, takes it back when nobody confirms, and takes it back later when asked.
+# Needs no Python: sh, coreutils, findutils, tar, util-linux, systemd. Root's alone.
+#
+#   guard.sh session RUN TOKEN KEEP  hold the host for RUN; read requests from stdin until it ends; keep KEEP runs' copies
+#   guard.sh confirm RUN STEP        people can still get in: stop the revert timer (called over a fresh login)
+#   guard.sh expire RUN              nobody confirmed: take back every armed step (called by the timer, and at boot)
+#
+# Requests of a session: VERB ARGUMENTS BYTES<newline>PAYLOAD. Each is answered by lines and `TOKEN CODE`.
+#   save STEP        payload: what the step's controls may touch, see read_spec; copies it all
+#   arm STEP SECONDS the timer that takes the step back
+#   record STEP      what has changed since `save`, one line each
+#   revert STEP      take the whole step back now
+#   contents STEP    the differences that it made in files
+#   edited STEP CONTROLS    what was edited since `record`: a rollback would undo that too
+#   rollback STEP CONTROLS  take back what these controls changed
+#   steps            what there is of this run
+#   beat             the controller is still there; not answered
+# CONTROLS are joined by commas.
+#
+# A step's folder, /var/lib/medsec/guard/RUN/STEP, holds: state (saving saved armed recorded confirmed reverted
+# rolled-back); given and spec, what may be touched; before/ and after/, copies as trees; for each control the list of its
+# paths; packages, units and the packet filter's rules as they were.
+set -eu
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+umask 077
+tab=$(printf '\t')
+base=/var/lib/medsec/guard
+units=/etc/systemd/system
+patience=60 # seconds for one unit to start or stop
+
+say() { printf '%s\n' "$*"; }
+die() { say "$*" >&2; exit 1; }
+
+state_of() { cat "$1/state" 2> /dev/null || say none; }
+
+# A state is replaced in one step and is on the disk before anything goes on.
+become() { # FOLDER STATE
+  printf '%s\n' "$2" > "$1/state.new"
+  sync "$1/state.new"
+  mv -f "$1/state.new" "$1/state"
+  sync "$1"
+}
+
+# --- What a control may touch -----------------------------------------------------------------------------------------
+
+# Lines KIND<tab>CONTROL<tab>...: find PREFIX DEPTH REGEX | file PATH | unit GLOB | package NAME | account NAME | scope SCRIPT.
+# A scope is a script (base64) that prints lines `file PATH`, `unit NAME`, `package NAME`, `undo SCRIPT`: for a control that
+# may touch more places than could be copied, or what is no file, and that can tell beforehand what it would.
+read_spec() { # FOLDER
+  cp "$1/given" "$1/spec.new"
+  sed -n "s/^scope$tab//p" "$1/given" | while IFS="$tab" read -r control script; do
+    say "$script" | base64 -d > "$1/scope.sh"
+    sh "$1/scope.sh" < /dev/null > "$1/scope.out" 2> "$1/scope.err" ||
+      die "$control cannot tell what it would change: $(tail -n 3 "$1/scope.err")"
+    while IFS="$tab" read -r kind value; do
+      case $kind in file | unit | package | undo) printf '%s\t%s\t%s\n' "$kind" "$control" "$value" >> "$1/spec.new" ;; esac
+    done < "$1/scope.out"
+  done
+  mv "$1/spec.new" "$1/spec"
+  rm -f "$1/scope.sh" "$1/scope.out" "$1/scope.err"
+}
+
+of() { # FOLDER KIND CONTROL
+  sed -n "s/^$2$tab$3$tab//p" "$1/spec"
+}
+
+controls_of() { cut -f 2 "$1/given" | sort -u; }
+
+# Prints META<tab>PATH<nul> for everything that the control may touch and that is there. The time of change and the inode
+# tell every change of bytes, mode, owner, ACL or attribute, without reading a file.
+listing() { # FOLDER CONTROL
+  {
+    of "$1" find "$2" | while IFS="$tab" read -r prefix depth regex; do
+      if [ -e "$prefix" ]; then
+        find "$prefix" -xdev -maxdepth "$depth" -regextype posix-extended -regex "$regex" ! -type s -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
+      fi
+    done
+    of "$1" file "$2" | while IFS= read -r path; do
+      if [ -e "$path" ] || [ -L "$path" ]; then
+        find "$path" -xdev ! -type s -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
+      fi
+    done
+    of "$1" unit "$2" | while IFS= read -r unit; do
+      # What enables, masks or extends a unit; the links of its SysV twin as well.
+      find "$units" -maxdepth 2 \( -path "$units/$unit" -o -path "$units/*.wants/$unit" -o -path "$units/*.requires/$unit" -o -path "$units/$unit.d/*" \) \
+        -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
+      find /etc/rc?.d -maxdepth 1 -name "[SK][0-9][0-9]${unit%.service}" -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0' 2> /dev/null || true
+    done
+    if [ -n "$(of "$1" account "$2")" ]; then
+      find /etc -maxdepth 1 -regextype posix-extended -regex '/etc/(passwd|shadow|group|gshadow|subuid|subgid)-?' -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
+    fi
+  } | sort -zu
+}
+
+paths_in() { cut -z -f 2-; }
+
+# --- Packages (Debian family) -----------------------------------------------------------------------------------------
+
+installed() {
+  if command -v dpkg-query > /dev/null; then
+    dpkg-query -W -f '${db:Status-Abbrev}\t${binary:Package}\t${Version}\n' | sed -n "s/^ii *$tab//p" | sort
+  else
+    rpm -qa --qf '%{NAME}.%{ARCH}\t%{VERSION}-%{RELEASE}\n' | sort
+  fi
+}
+
+# The files and the books of the installed packages that a control names: enough to make the package again.
+save_packages() { # FOLDER ; prints their paths, nul-ended
+  if ! command -v dpkg-query > /dev/null; then return 0; fi
+  sed -n "s/^package${tab}[^$tab]*$tab//p" "$1/spec" | sort -u | while IFS= read -r name; do
+    cut -f 1 "$1/packages.before" | { grep -E "^$name(:|\$)" || true; } | while IFS= read -r package; do
+      keep="$1/package.$package"
+      mkdir "$keep"
+      dpkg-query -s "$package" > "$keep/status"
+      dpkg-query -L "$package" > "$keep/files"
+      { cat "$keep/files"; dpkg-query --control-list "$package" | sed "s,.*,/var/lib/dpkg/info/$package.&,"; } |
+        while IFS= read -r path; do if [ -e "$path" ] && [ ! -d "$path" ] || [ -L "$path" ]; then printf '%s\0' "$path"; fi; done
+    done
+  done
+}
+
+# --- Units ------------------------------------------------------------------------------------------------------------
+
+# UNIT<tab>ENABLED<tab>ACTIVE of each unit that the controls may touch.
+unit_states() { # FOLDER
+  sed -n "s/^unit${tab}[^$tab]*$tab//p" "$1/spec" | sort -u > "$1/globs"
+  {
+    xargs -r -d '\n' systemctl list-unit-files --no-legend --no-pager --plain < "$1/globs" | cut -d' ' -f 1 || true
+    xargs -r -d '\n' systemctl list-units --all --no-legend --no-pager --plain < "$1/globs" | cut -d' ' -f 1 || true
+  } | grep -v '@\.' | sort -u | while IFS= read -r unit; do
+    if [ -n "$unit" ]; then
+      shown=$(systemctl show --no-pager -p UnitFileState -p ActiveState -- "$unit")
+      printf '%s\t%s\t%s\n' "$unit" "$(say "$shown" | sed -n s/^UnitFileState=//p)" "$(say "$shown" | sed -n s/^ActiveState=//p)"
+    fi
+  done
+}
+
+# Puts the units back into the enabled and active state they had. Their files are back already.
+restore_units() { # FOLDER UNITS-FILE
+  systemctl daemon-reload
+  while IFS="$tab" read -r unit enabled active; do
+    now=$(systemctl show --no-pager -p UnitFileState --value -- "$unit")
+    if [ "$now" != "$enabled" ]; then
+      case $enabled in
+        enabled | enabled-runtime) systemctl unmask --quiet -- "$unit"; systemctl enable --quiet -- "$unit" ;;
+        disabled) systemctl unmask --quiet -- "$unit"; systemctl disable --quiet -- "$unit" ;;
+        masked) systemctl mask --quiet -- "$unit" ;;
+        masked-runtime) systemctl mask --quiet --runtime -- "$unit" ;;
+      esac
+    fi || say "$unit: its state '$enabled' could not be set again" >&2
+    case $active in
+      active | activating | reloading)
+        case $unit in *.timer | *.socket | *.path | *.mount | *.target) verb=start ;; *) verb=restart ;; esac
+        timeout "$patience" systemctl "$verb" -- "$unit" || say "$unit: does not start again" >&2
+        ;;
+      *) timeout "$patience" systemctl stop -- "$unit" 2> /dev/null || true ;;
+    esac
+  done < "$2"
+}
+
+# --- Saving -----------------------------------------------------------------------------------------------------------
+
+# Copies the paths of LIST (nul-ended, absolute) from the tree FROM into the tree TO, with owner, mode, ACL, attributes.
+copy() { # LIST FROM TO
+  if [ ! -s "$1" ]; then return 0; fi
+  sed -z 's,^/,,' "$1" > "$1.relative"
+  {
+    tar -C "$2" --acls --xattrs --xattrs-include='*' --null --no-recursion -cf - -T "$1.relative" 2> "$1.said" || say failed >> "$1.said"
+  } | tar -C "$3" --acls --xattrs --xattrs-include='*' --numeric-owner -xpf - 2>> "$1.said" || say failed >> "$1.said"
+  if grep -q '^failed$' "$1.said"; then die "cannot copy to $3: $(grep -v '^failed$' "$1.said" | tail -n 3)"; fi
+  rm -f "$1.said" "$1.relative"
+}
+
+# Room for the copy, and as much again for putting it back on a disk that has filled up in the meantime.
+need_room() { # FOLDER LIST
+  needed=$(xargs -0 -r stat -c '%F %s' -- < "$2" | sed -n 's/^regular.* //p' | awk '{ sum += $1 + 4096 } END { printf "%d", sum / 512 + 2048 }')
+  free=$(df -Pk "$1" | awk 'NR == 2 { print $4 }')
+  if [ "$free" -lt "$needed" ]; then die "$1: $free KiB free, $needed KiB needed to save what would change; make room and try again"; fi
+  fallocate -l "$((needed / 2))K" "$1/reserve" || die "$1: no room to save what would change; make room and try again"
+}
+
+save() { # RUN STEP
+  folder=$base/$1/$2
+  rm -rf "$folder"
+  mkdir -p "$folder/before" "$folder/after"
+  cat > "$folder/given"
+  become "$folder" saving
+  read_spec "$folder"
+  installed > "$folder/packages.before"
+  unit_states "$folder" > "$folder/units.before"
+  if command -v nft > /dev/null; then { say 'flush ruleset'; nft list ruleset; } > "$folder/ruleset.before"; fi
+  : > "$folder/list"
+  controls_of "$folder" | while IFS= read -r control; do
+    listing "$folder" "$control" > "$folder/$control.before"
+    paths_in < "$folder/$control.before" >> "$folder/list"
+  done
+  save_packages "$folder" >> "$folder/list"
+  sort -zu -o "$folder/list" "$folder/list"
+  need_room "$folder" "$folder/list"
+  copy "$folder/list" / "$folder/before"
+  sync -f "$folder"
+  become "$folder" saved
+}
+
+# --- The timer --------------------------------------------------------------------------------------------------------
+
+arm() { # RUN STEP SECONDS
+  folder=$base/$1/$2
+  if [ "$(state_of "$folder")" != saved ]; then die "$folder: nothing was saved"; fi
+  name=medsec-revert-$1
+  # After a restart of the host nobody can confirm any more: the service itself is then what runs.
+  cat > "$units/$name.service" << END
+[Unit]
+Description=Take back the unconfirmed changes of medsec run $1
+After=network.target nftables.service ssh.service sshd.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh $base/$1/guard.sh expire $1
+[Install]
+WantedBy=multi-user.target
+END
+  cat > "$units/$name.timer" << END
+[Unit]
+Description=Take back the changes of medsec run $1 unless they are confirmed
+[Timer]
+OnActiveSec=$3
+# Again, should the first time fail.
+OnUnitInactiveSec=15
+AccuracySec=1s
+END
+  become "$folder" armed
+  sync "$units/$name.service" "$units/$name.timer" "$units"
+  systemctl daemon-reload
+  systemctl enable --quiet "$name.service"
+  systemctl restart "$name.timer"
+}
+
+disarm() { # RUN
+  name=medsec-revert-$1
+  if [ ! -e "$units/$name.service" ]; then return 0; fi
+  systemctl stop "$name.timer" 2> /dev/null || true
+  systemctl disable --quiet "$name.service" 2> /dev/null || true
+  rm -f "$units/$name.service" "$units/$name.timer"
+  systemctl daemon-reload
+}
+
+# One at a time: the timer may fire in the moment of a confirmation.
+alone() { # RUN
+  exec 8> "$base/$1/mutex"
+  flock 8
+}
+
+confirm() { # RUN STEP
+  alone "$1"
+  folder=$base/$1/$2
+  found=$(state_of "$folder")
+  if [ "$found" != armed ]; then die "$folder: too late to confirm, it is $found"; fi
+  become "$folder" confirmed
+  disarm "$1"
+}
+
+expire() { # RUN
+  alone "$1"
+  for folder in "$base/$1"/[0-9]*; do
+    if [ "$(state_of "$folder")" = armed ]; then
+      logger -t medsec "run $1: nobody confirmed, taking back $(controls_of "$folder" | tr '\n' ' ')" || true
+      take_back "$folder" "$(controls_of "$folder")"
+      become "$folder" reverted
+    fi
+  done
+  disarm "$1"
+}
+
+revert() { # RUN STEP
+  alone "$1"
+  folder=$base/$1/$2
+  take_back "$folder" "$(controls_of "$folder")"
+  become "$folder" reverted
+  disarm "$1"
+}
+
+# --- What has changed -------------------------------------------------------------------------------------------------
+
+fingerprint() { # PATH
+  if [ -L "$1" ]; then printf 'link %s' "$(readlink "$1")"
+  elif [ -f "$1" ]; then printf 'file %s %s' "$(stat -c '%a %u:%g' "$1")" "$(sha256sum < "$1" | cut -d' ' -f 1)"
+  elif [ -e "$1" ]; then printf '%s' "$(stat -c '%F %a %u:%g' "$1")"
+  else printf absent; fi
+}
+
+# Paths that differ from the time of `save`, nul-ended.
+changed() { # FOLDER CONTROL
+  listing "$1" "$2" > "$1/now"
+  comm -z -3 "$1/$2.before" "$1/now" | sed -z "s/^$tab//" | paths_in | sort -zu
+}
+
+existing() { # TREE ; those of the paths on stdin that are there
+  # shellcheck disable=SC2016 # for the inner shell
+  xargs -0 -r sh -c 'tree=$1; shift; for path; do if [ -e "$tree$path" ] || [ -L "$tree$path" ]; then printf "%s\0" "$path"; fi; done' sh "$1"
+}
+
+# path<tab>CONTROL<tab>PATH<tab>BEFORE<tab>AFTER of each change, and `package` and `unit` lines.
+record() { # RUN STEP
+  folder=$base/$1/$2
+  installed > "$folder/packages.after"
+  controls_of "$folder" | while IFS= read -r control; do
+    changed "$folder" "$control" > "$folder/$control.changed"
+    tr '\0' '\n' < "$folder/$control.changed" | while IFS= read -r path; do
+      was=$(fingerprint "$folder/before$path")
+      is=$(fingerprint "$path")
+      if [ "$was" != "$is" ]; then printf 'path\t%s\t%s\t%s\t%s\n' "$control" "$path" "$was" "$is"; fi
+    done
+  done > "$folder/changes"
+  comm -3 "$folder/packages.before" "$folder/packages.after" | awk -F '\t' -v OFS='\t' '
+    $1 != "" { print "package", "-", $1, $2, "absent" } $1 == "" { print "package", "-", $2, "absent", $3 }' >> "$folder/changes"
+  unit_states "$folder" > "$folder/units.after"
+  join -t "$tab" "$folder/units.before" "$folder/units.after" | awk -F '\t' -v OFS='\t' '
+    $2 != $4 || $3 != $5 { print "unit", "-", $1, $2 " " $3, $4 " " $5 }' >> "$folder/changes"
+  find "$folder" -maxdepth 1 -name '*.changed' -exec cat {} + | sort -zu | existing '' > "$folder/list"
+  copy "$folder/list" / "$folder/after"
+  rm -f "$folder/reserve"
+  if [ "$(state_of "$folder")" = saved ]; then become "$folder" recorded; fi
+  cat "$folder/changes"
+}
+
+# What only root may read is not shown.
+difference() { # OLD NEW LABEL LABEL
+  for one in "$1" "$2"; do
+    if [ -f "$one" ] && [ "$(stat -Lc %A "$one" | cut -c 8)" != r ]; then say "diff$tab$4: only root may read it, its content is not shown"; return 0; fi
+  done
+  if [ -f "$1" ]; then old=$1; else old=/dev/null; fi
+  if [ -f "$2" ]; then new=$2; else new=/dev/null; fi
+  { diff -u --label "$3" --label "$4" "$old" "$new" || true; } | head -n 200 | sed "s/^/diff$tab/"
+}
+
+# What the step changed in the contents of files.
+contents() { # RUN STEP
+  folder=$base/$1/$2
+  awk -F '\t' '$1 == "path" { print $3 }' "$folder/changes" | sort -u | while IFS= read -r path; do
+    if [ -f "$folder/before$path" ] || [ -f "$folder/after$path" ]; then
+      difference "$folder/before$path" "$folder/after$path" "$path (before)" "$path (after)"
+    fi
+  done
+}
+
+# path<tab>CONTROL<tab>PATH of each path that somebody has edited since `record`.
+edited() { # RUN STEP CONTROLS
+  folder=$base/$1/$2
+  awk -F '\t' -v wanted=",$3," '$1 == "path" && index(wanted, "," $2 ",")' "$folder/changes" |
+    while IFS="$tab" read -r _ control path _ after; do
+      if [ "$(fingerprint "$path")" != "$after" ]; then
+        printf 'path\t%s\t%s\n' "$control" "$path"
+        difference "$folder/after$path" "$path" "$path (as the run left it)" "$path (now)"
+      fi
+    done
+}
+
+# --- Taking back ------------------------------------------------------------------------------------------------------
+
+# Packages that came go, those that went come back: made again from their saved files, so that no repository is needed.
+restore_packages() { # FOLDER CONTROLS
+  if ! command -v dpkg-query > /dev/null; then return 0; fi
+  export DEBIAN_FRONTEND=noninteractive
+  cut -f 1 "$1/packages.before" > "$1/names.before"
+  for control in $2; do of "$1" package "$control"; done | sort -u > "$1/mine"
+  purge "$1" "$(came "$1" | while IFS= read -r package; do if grep -qxF "${package%%:*}" "$1/mine"; then say "$package"; fi; done)"
+  # What came along as a dependency goes where nothing needs it any more: of itself when the whole step is taken back.
+  if [ "$2" = "$(controls_of "$1")" ]; then
+    purge "$1" "$(came "$1")"
+  elif command -v apt-get > /dev/null; then
+    purge "$1" "$(came "$1" | while IFS= read -r package; do if apt-get -s autoremove 2> /dev/null | grep -q "^Remv ${package%%:*} "; then say "$package"; fi; done)"
+  fi
+  rm -rf "$1/debs"
+  mkdir "$1/debs"
+  installed | cut -f 1 | comm -13 - "$1/names.before" | while IFS= read -r package; do
+    if [ -d "$1/package.$package" ]; then remake "$1" "$package"; fi
+  done
+  for package in "$1/debs"/*.deb; do
+    if [ -e "$package" ]; then
+      dpkg --install --force-confold "$1/debs"/*.deb > "$1/said" 2>&1 || tail -n 5 "$1/said" >&2
+      break
+    fi
+  done
+}
+
+came() { installed | cut -f 1 | comm -13 "$1/names.before" -; }
+
+purge() { # FOLDER PACKAGES
+  # shellcheck disable=SC2086 # names of packages
+  if [ -n "$2" ]; then dpkg --purge $2 > "$1/said" 2>&1 || tail -n 3 "$1/said" >&2; fi
+}
+
+# Makes DEBS/PACKAGE.deb from the copies of the package's files and of dpkg's books.
+remake() { # FOLDER PACKAGE
+  tree=$1/debs/tree
+  rm -rf "$tree"
+  mkdir -p "$tree/DEBIAN"
+  while IFS= read -r path; do
+    if [ -L "$1/before$path" ] || [ -f "$1/before$path" ]; then printf '%s\0' "$path" >&3
+    elif [ "$path" != /. ]; then mkdir -p "$tree$path"; fi
+  done < "$1/package.$2/files" 3> "$1/list"
+  copy "$1/list" "$1/before" "$tree"
+  for part in "$1/before/var/lib/dpkg/info/$2".*; do
+    case $part in *.list | *.md5sums) ;; *) cp "$part" "$tree/DEBIAN/${part##*/"$2".}" ;; esac
+  done
+  # These fields belong to dpkg's own books, not to a package.
+  awk '/^(Status|Conffiles|Config-Version):/ { skip = 1; next } /^[^ ]/ { skip = 0 } !skip' "$1/package.$2/status" > "$tree/DEBIAN/control"
+  chmod 755 "$tree" "$tree/DEBIAN"
+  dpkg-deb -Znone --build "$tree" "$1/debs/$2.deb" > /dev/null
+  rm -rf "$tree"
+}
+
+# Makes everything that the controls touched what it was. May be run again after it was cut short.
+take_back() { # FOLDER CONTROLS
+  rm -f "$1/reserve"
+  for control in $2; do of "$1" unit "$control"; done | sort -u > "$1/globs.wanted"
+  # Without the tool that makes them there were no rules.
+  if [ ! -e "$1/ruleset.before" ] && grep -q '^nftables' "$1/globs.wanted" && command -v nft > /dev/null; then nft flush ruleset; fi
+  restore_packages "$1" "$2"
+  : > "$1/touched"
+  for control in $2; do
+    changed "$1" "$control" >> "$1/touched"
+    if [ -e "$1/$control.changed" ]; then cat "$1/$control.changed" >> "$1/touched"; fi
+  done
+  sort -zu -o "$1/touched" "$1/touched"
+  # What was not there goes, the deepest first; a folder that has got other contents stays.
+  # shellcheck disable=SC2016 # for the inner shell
+  sort -zr "$1/touched" | xargs -0 -r sh -c 'tree=$1; shift; for path; do
+      if [ ! -e "$tree$path" ] && [ ! -L "$tree$path" ]; then if [ -d "$path" ] && [ ! -L "$path" ]; then rmdir "$path" 2> /dev/null; else rm -f "$path"; fi; fi
+    done' sh "$1/before" || true
+  existing "$1/before" < "$1/touched" > "$1/list"
+  copy "$1/list" "$1/before" /
+  sync -f /etc
+  if [ -s "$1/touched" ]; then
+    : > "$1/units.wanted"
+    while IFS="$tab" read -r unit rest; do
+      while IFS= read -r glob; do
+        # shellcheck disable=SC2254 # a pattern
+        case $unit in $glob) printf '%s\t%s\n' "$unit" "$rest" >> "$1/units.wanted"; break ;; esac
+      done < "$1/globs.wanted"
+    done < "$1/units.before"
+    restore_units "$1" "$1/units.wanted"
+    if [ -e "$1/ruleset.before" ] && grep -qE '^(nftables|ufw|firewalld|iptables|netfilter)' "$1/globs.wanted"; then nft -f "$1/ruleset.before"; fi
+  fi
+  for control in $2; do
+    of "$1" undo "$control" | while IFS= read -r script; do
+      say "$script" | base64 -d > "$1/undo.sh"
+      sh "$1/undo.sh" < /dev/null > "$1/said" 2>&1 || die "$control: $(tail -n 3 "$1/said")"
+    done
+  done
+  wrong "$1" "$2"
+}
+
+# Says what is not what it was, and fails if anything is.
+wrong() { # FOLDER CONTROLS
+  tr '\0' '\n' < "$1/touched" | while IFS= read -r path; do
+    if [ "$(fingerprint "$path")" != "$(fingerprint "$1/before$path")" ]; then say "$path: is not what it was before"; fi
+  done > "$1/wrong"
+  if [ -s "$1/wrong" ]; then die "$(head -n 20 "$1/wrong")"; fi
+}
+
+rollback() { # RUN STEP CONTROLS
+  alone "$1"
+  folder=$base/$1/$2
+  take_back "$folder" "$(say "$3" | tr ',' '\n' | sort)"
+  awk -F '\t' -v wanted=",$3," '!($1 == "path" && index(wanted, "," $2 ","))' "$folder/changes" > "$folder/changes.new"
+  mv "$folder/changes.new" "$folder/changes"
+  if ! grep -q "^path$tab" "$folder/changes"; then become "$folder" rolled-back; fi
+}
+
+# --- Holding the host -------------------------------------------------------------------------------------------------
+
+steps() { # RUN ; STEP<tab>STATE<tab>CONTROLS of each
+  for folder in "$base/$1"/[0-9]*; do
+    if [ -d "$folder" ]; then printf '%s\t%s\t%s\n' "${folder##*/}" "$(state_of "$folder")" "$(controls_of "$folder" | paste -sd , -)"; fi
+  done
+}
+
+# Of the copies of earlier runs the newest are kept.
+forget() { # RUN KEEP
+  find "$base" -mindepth 1 -maxdepth 1 -type d ! -name "$1" | sort -r | tail -n +"$2" | while IFS= read -r old; do
+    if ! grep -qsx armed "$old"/[0-9]*/state; then rm -rf "$old"; fi
+  done
+}
+
+# Lets the host go when the controller has been silent for a minute: a dead link shows itself by nothing else.
+watchdog() { # PID
+  last=
+  silent=0
+  while sleep 10; do
+    if [ -e "$base/busy" ]; then continue; fi
+    now=$(cat "$base/beat" 2> /dev/null || true)
+    if [ "$now" = "$last" ]; then silent=$((silent + 1)); else silent=0; fi
+    last=$now
+    if [ "$silent" -ge 6 ]; then kill -TERM "$1"; exit 0; fi
+  done
+}
+
+session() { # RUN TOKEN KEEP
+  exec 9>> "$base/lock"
+  if ! flock -n 9; then say "held by $(tail -n 1 "$base/holder")"; say "$2 75"; exit 0; fi
+  printf '%s\n' "$1" > "$base/holder"
+  for other in "$base"/*/; do
+    if [ "$other" != "$base/$1/" ] && grep -qsx armed "$other"[0-9]*/state; then
+      say "unconfirmed changes of run $(basename "$other") are about to be taken back; try again in two minutes"
+      say "$2 75"
+      exit 0
+    fi
+  done
+  watchdog $$ 9>&- > /dev/null 2>&1 < /dev/null &
+  guard=$!
+  trap 'kill "$guard" 2> /dev/null || true' EXIT
+  trap 'exit 1' TERM
+  set +e
+  rm -f "$base/busy"
+  forget "$1" "$3"
+  say "$2 0"
+  count=0
+  while IFS=' ' read -r verb arguments; do
+    count=$((count + 1))
+    say "$count" > "$base/beat"
+    if [ "$verb" = beat ]; then continue; fi
+    size=${arguments##* }
+    arguments=${arguments% *}
+    # shellcheck disable=SC2086 # words
+    case $verb in
+      save | arm | record | revert | contents | edited | rollback | steps)
+        : > "$base/busy"
+        head -c "$size" > "$base/$1/payload"
+        ( set -eu; "$verb" "$1" $arguments ) < "$base/$1/payload" 2>&1
+        code=$?
+        rm -f "$base/busy"
+        ;;
+      *) say "unknown request '$verb'"; code=2 ;;
+    esac
+    say "$2 $code"
+  done
+}
+
+mode=$1
+shift
+case $mode in
+  session | confirm | expire) "$mode" "$@" ;;
+  *) die "unknown mode '$mode'" ;;
+esac

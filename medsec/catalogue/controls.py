@@ -101,12 +101,14 @@ class Touches(Strict):
 class Scenario(Strict):
     """A script that puts a host into a broken (`violate_*`) or a compliant (`comply_*`) state.
 
-    Its first comment lines may say `# expect: <text of the failure>`, `# kind: <kind of host>` and
+    Its first comment lines may say `# expect: <text of the failure>`, `# kind: <kind of host>`, `# lasting: <what of the
+    remedy stays after a rollback>` (a backup that was made, a daemon that has read its settings: the check then passes) and
     `# with: <parameter>: <YAML value>`, the last for a state that needs a parameter other than its default.
     """
 
     path: Path
     expect: str | None = None
+    lasting: str | None = None
     kind: Kind | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
 
@@ -178,7 +180,7 @@ def _scenario(path: Path) -> Scenario:
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
-        found = re.match(r"# (expect|kind|with): (.+)", line)
+        found = re.match(r"# (expect|kind|with|lasting): (.+)", line)
         if found and found.group(1) == "with":
             parameters |= parse_yaml(found.group(2), f"{path}: {line}")
         elif found:

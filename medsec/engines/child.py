@@ -1,4 +1,4 @@
-"""An engine's own process: started, listened to line by line, and never left behind."""
+"""An engine's own process: started, listened to line by line, and never left behind, even if medsec itself is killed."""
 
 from __future__ import annotations
 
@@ -87,10 +87,25 @@ def child(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"") ->
         finally:
             os.close(writing)
         try:
-            yield Child(process, reading, output)
+            with _leash(process):
+                yield Child(process, reading, output)
         finally:
             _end(process)
             os.close(reading)
+
+
+@contextmanager
+def _leash(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End the process group of `process` also when medsec is killed: its end of a pipe then closes, and a guard reads that."""
+    script = 'read -r _; kill -KILL -- "-$1"'
+    guard = subprocess.Popen(
+        ["sh", "-c", script, "sh", str(process.pid)], stdin=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

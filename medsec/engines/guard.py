@@ -16,10 +16,12 @@ class Protection:
     """What the guard says of one part of a run.
 
     `refused`: hosts that could not be protected and are to be left alone, with the reason; known on entering.
+    `unfinished`: hosts on which the engine did not come to its end, with the reason; told by the caller before leaving.
     `reverted`: hosts whose change was taken back, with the reason; known on leaving.
     """
 
     refused: dict[str, Text] = field(default_factory=dict)
+    unfinished: dict[str, Text] = field(default_factory=dict)
     reverted: dict[str, Text] = field(default_factory=dict)
 
 
@@ -38,7 +40,7 @@ class Guard(Protocol):
 
         Entered before the engine starts: saves what the controls touch and, where the work is `risky`, arms the revert
         on each host. Left after the engine has returned: records what was changed, and after risky work proves on each
-        host that people can still get in, and only then disarms. Left by an exception (an interrupt, an engine that
+        host that people can still get in, and only then disarms; a risky change that did not come to its end is taken back. Left by an exception (an interrupt, an engine that
         broke down): proves and disarms nothing, so that the hosts revert.
         """
         ...

@@ -10,7 +10,7 @@ from medsec.engines.base import Engine, EngineResult, Event, Mode, OnEvent, Stat
 from medsec.engines.guard import Guard, Unguarded
 from medsec.evidence.findings import Finding, Verdict
 from medsec.inventory import Host, Inventory
-from medsec.text import Text
+from medsec.text import Text, in_language, says
 
 # Judges hosts by controls and returns a finding for each pair, as `medsec.judge` does; passed in by the caller, who
 # also decides where the evidence goes.
@@ -121,9 +121,19 @@ def _run(work: Work, engine: Engine, guard: Guard, on_event: OnEvent) -> EngineR
             with guard.around(left, risky=risky) as protection:
                 protected = _leave(left, protection.refused, result, on_event)
                 if protected.todo:
-                    result.add(engine.run(protected, on_event))
+                    done = engine.run(protected, on_event)
+                    result.add(done)
+                    protection.unfinished = _unfinished(done)
             _taken_back(left, protection.reverted, result, on_event)
     return result
+
+
+def _unfinished(result: EngineResult) -> dict[str, Text]:
+    return {
+        host: says(en=str(outcome.failed or "not finished"), zh=in_language(outcome.failed or "未完成", "zh"))
+        for (host, _), outcome in result.outcomes.items()
+        if outcome.failed is not None or not outcome.finished
+    }
 
 
 def _parts(work: Work) -> Iterator[tuple[Work, bool]]:

@@ -4,7 +4,8 @@
 #
 #   guard.sh session RUN TOKEN KEEP  hold the host for RUN; read requests from stdin until it ends; keep KEEP runs' copies
 #   guard.sh confirm RUN STEP        people can still get in: stop the revert timer (called over a fresh login)
-#   guard.sh expire RUN              nobody confirmed: take back every armed step (called by the timer, and at boot)
+#   guard.sh expire RUN              nobody confirmed: take back every open step (called by the timer, and at boot)
+#   guard.sh abandon RUN             the same, once what the engine may have left running here has ended
 #
 # Requests of a session: VERB ARGUMENTS BYTES<newline>PAYLOAD. Each is answered by lines and `TOKEN CODE`.
 #   save STEP        payload: what the step's controls may touch, see read_spec; copies it all
@@ -113,7 +114,8 @@ save_packages() { # FOLDER ; prints their paths, nul-ended
       keep="$1/package.$package"
       mkdir "$keep"
       dpkg-query -s "$package" > "$keep/status"
-      dpkg-query -L "$package" > "$keep/files"
+      # Packages still name /lib, /bin and /sbin, which are links on most hosts.
+      dpkg-query -L "$package" | if [ -L /lib ]; then sed -nE -e 's,^/(lib[0-9a-z]*|s?bin)/,/usr/\1/,' -e '/^\/(lib[0-9a-z]*|s?bin)$/!p'; else cat; fi > "$keep/files"
       { cat "$keep/files"; dpkg-query --control-list "$package" | sed "s,.*,/var/lib/dpkg/info/$package.&,"; } |
         while IFS= read -r path; do if [ -e "$path" ] && [ ! -d "$path" ] || [ -L "$path" ]; then printf '%s\0' "$path"; fi; done
     done
@@ -166,7 +168,7 @@ copy() { # LIST FROM TO
   if [ ! -s "$1" ]; then return 0; fi
   sed -z 's,^/,,' "$1" > "$1.relative"
   {
-    tar -C "$2" --acls --xattrs --xattrs-include='*' --null --no-recursion -cf - -T "$1.relative" 2> "$1.said" || say failed >> "$1.said"
+    tar -C "$2" --acls --xattrs --xattrs-include='*' --hard-dereference --null --no-recursion -cf - -T "$1.relative" 2> "$1.said" || say failed >> "$1.said"
   } | tar -C "$3" --acls --xattrs --xattrs-include='*' --numeric-owner -xpf - 2>> "$1.said" || say failed >> "$1.said"
   if grep -q '^failed$' "$1.said"; then die "cannot copy to $3: $(grep -v '^failed$' "$1.said" | tail -n 3)"; fi
   rm -f "$1.said" "$1.relative"
@@ -200,16 +202,15 @@ save() { # RUN STEP
   need_room "$folder" "$folder/list"
   copy "$folder/list" / "$folder/before"
   sync -f "$folder"
+  open_step "$1"
   become "$folder" saved
 }
 
-# --- The timer --------------------------------------------------------------------------------------------------------
+# --- When nobody confirms ---------------------------------------------------------------------------------------------
 
-arm() { # RUN STEP SECONDS
-  folder=$base/$1/$2
-  if [ "$(state_of "$folder")" != saved ]; then die "$folder: nothing was saved"; fi
+# A step is open from `save` until it is recorded or confirmed. If the host restarts meanwhile, its next boot takes it back.
+open_step() { # RUN
   name=medsec-revert-$1
-  # After a restart of the host nobody can confirm any more: the service itself is then what runs.
   cat > "$units/$name.service" << END
 [Unit]
 Description=Take back the unconfirmed changes of medsec run $1
@@ -217,10 +218,26 @@ After=network.target nftables.service ssh.service sshd.service
 [Service]
 Type=oneshot
 ExecStart=/bin/sh $base/$1/guard.sh expire $1
-[Install]
-WantedBy=multi-user.target
 END
-  cat > "$units/$name.timer" << END
+  mkdir -p "$units/multi-user.target.wants"
+  ln -sf "../$name.service" "$units/multi-user.target.wants/$name.service"
+  sync "$units/$name.service" "$units/multi-user.target.wants"
+}
+
+close_step() { # RUN
+  name=medsec-revert-$1
+  rm -f "$units/multi-user.target.wants/$name.service" "$units/$name.service"
+  if [ -e "$units/$name.timer" ]; then
+    systemctl stop "$name.timer" 2> /dev/null || true
+    rm -f "$units/$name.timer"
+    systemctl daemon-reload
+  fi
+}
+
+arm() { # RUN STEP SECONDS
+  folder=$base/$1/$2
+  if [ "$(state_of "$folder")" != saved ]; then die "$folder: nothing was saved"; fi
+  cat > "$units/medsec-revert-$1.timer" << END
 [Unit]
 Description=Take back the changes of medsec run $1 unless they are confirmed
 [Timer]
@@ -230,19 +247,8 @@ OnUnitInactiveSec=15
 AccuracySec=1s
 END
   become "$folder" armed
-  sync "$units/$name.service" "$units/$name.timer" "$units"
   systemctl daemon-reload
-  systemctl enable --quiet "$name.service"
-  systemctl restart "$name.timer"
-}
-
-disarm() { # RUN
-  name=medsec-revert-$1
-  if [ ! -e "$units/$name.service" ]; then return 0; fi
-  systemctl stop "$name.timer" 2> /dev/null || true
-  systemctl disable --quiet "$name.service" 2> /dev/null || true
-  rm -f "$units/$name.service" "$units/$name.timer"
-  systemctl daemon-reload
+  systemctl restart "medsec-revert-$1.timer"
 }
 
 # One at a time: the timer may fire in the moment of a confirmation.
@@ -257,19 +263,49 @@ confirm() { # RUN STEP
   found=$(state_of "$folder")
   if [ "$found" != armed ]; then die "$folder: too late to confirm, it is $found"; fi
   become "$folder" confirmed
-  disarm "$1"
+  close_step "$1"
 }
 
 expire() { # RUN
   alone "$1"
   for folder in "$base/$1"/[0-9]*; do
-    if [ "$(state_of "$folder")" = armed ]; then
-      logger -t medsec "run $1: nobody confirmed, taking back $(controls_of "$folder" | tr '\n' ' ')" || true
-      take_back "$folder" "$(controls_of "$folder")"
-      become "$folder" reverted
-    fi
+    case $(state_of "$folder") in
+      armed | saved)
+        logger -t medsec "run $1: nobody confirmed, taking back $(controls_of "$folder" | tr '\n' ' ')" || true
+        take_back "$folder" "$(controls_of "$folder")"
+        become "$folder" reverted
+        ;;
+      saving) become "$folder" reverted ;;
+    esac
   done
-  disarm "$1"
+  close_step "$1"
+}
+
+# The session ended and a step without a timer is open: its controller died or lost the link. What the engine started here
+# may still be at work for a moment, a package manager for longer.
+abandon() { # RUN
+  exec 9>> "$base/lock"
+  flock -w 300 9
+  sleep 5
+  waited=0
+  while [ "$waited" -lt 300 ] && cat /proc/[0-9]*/comm 2> /dev/null | grep -qxE 'dpkg|apt|apt-get|dnf|yum|rpm'; do
+    sleep 2
+    waited=$((waited + 2))
+  done
+  expire "$1"
+}
+
+open_steps() { # RUN ; whether one without a timer is open
+  for folder in "$base/$1"/[0-9]*; do
+    case $(state_of "$folder") in saved | saving) return 0 ;; esac
+  done
+  return 1
+}
+
+leave() { # RUN
+  if open_steps "$1"; then
+    systemd-run --quiet --collect --no-block --unit="medsec-abandon-$1" /bin/sh "$base/$1/guard.sh" abandon "$1"
+  fi
 }
 
 revert() { # RUN STEP
@@ -277,7 +313,7 @@ revert() { # RUN STEP
   folder=$base/$1/$2
   take_back "$folder" "$(controls_of "$folder")"
   become "$folder" reverted
-  disarm "$1"
+  close_step "$1"
 }
 
 # --- What has changed -------------------------------------------------------------------------------------------------
@@ -320,7 +356,10 @@ record() { # RUN STEP
   find "$folder" -maxdepth 1 -name '*.changed' -exec cat {} + | sort -zu | existing '' > "$folder/list"
   copy "$folder/list" / "$folder/after"
   rm -f "$folder/reserve"
-  if [ "$(state_of "$folder")" = saved ]; then become "$folder" recorded; fi
+  if [ "$(state_of "$folder")" = saved ]; then
+    become "$folder" recorded
+    close_step "$1"
+  fi
   cat "$folder/changes"
 }
 
@@ -449,14 +488,24 @@ take_back() { # FOLDER CONTROLS
       sh "$1/undo.sh" < /dev/null > "$1/said" 2>&1 || die "$control: $(tail -n 3 "$1/said")"
     done
   done
-  wrong "$1" "$2"
+  wrong "$1"
 }
 
 # Says what is not what it was, and fails if anything is.
-wrong() { # FOLDER CONTROLS
-  tr '\0' '\n' < "$1/touched" | while IFS= read -r path; do
-    if [ "$(fingerprint "$path")" != "$(fingerprint "$1/before$path")" ]; then say "$path: is not what it was before"; fi
-  done > "$1/wrong"
+wrong() { # FOLDER
+  {
+    tr '\0' '\n' < "$1/touched" | while IFS= read -r path; do
+      was=$(fingerprint "$1/before$path")
+      is=$(fingerprint "$path")
+      # A folder that has got contents of others stays.
+      case "$was:$is" in "$is:$is" | absent:directory*) ;; *) say "$path: was $was, is $is" ;; esac
+    done
+    if [ -s "$1/touched" ]; then
+      unit_states "$1" | join -t "$tab" "$1/units.wanted" - | awk -F '\t' '
+        function plain(state) { sub(/^(activating|reloading)$/, "active", state); sub(/^(failed|deactivating)$/, "inactive", state); return state }
+        $2 != $4 || plain($3) != plain($5) { print $1 ": was " $2 " " $3 ", is " $4 " " $5 }'
+    fi
+  } > "$1/wrong"
   if [ -s "$1/wrong" ]; then die "$(head -n 20 "$1/wrong")"; fi
 }
 
@@ -480,7 +529,7 @@ steps() { # RUN ; STEP<tab>STATE<tab>CONTROLS of each
 # Of the copies of earlier runs the newest are kept.
 forget() { # RUN KEEP
   find "$base" -mindepth 1 -maxdepth 1 -type d ! -name "$1" | sort -r | tail -n +"$2" | while IFS= read -r old; do
-    if ! grep -qsx armed "$old"/[0-9]*/state; then rm -rf "$old"; fi
+    if ! grep -qsx -e armed -e saved "$old"/[0-9]*/state; then rm -rf "$old"; fi
   done
 }
 
@@ -502,15 +551,18 @@ session() { # RUN TOKEN KEEP
   if ! flock -n 9; then say "held by $(tail -n 1 "$base/holder")"; say "$2 75"; exit 0; fi
   printf '%s\n' "$1" > "$base/holder"
   for other in "$base"/*/; do
-    if [ "$other" != "$base/$1/" ] && grep -qsx armed "$other"[0-9]*/state; then
-      say "unconfirmed changes of run $(basename "$other") are about to be taken back; try again in two minutes"
+    if grep -qsx -e armed -e saved "$other"[0-9]*/state; then
+      say "unconfirmed changes of run $(basename "$other") are being taken back; try again in two minutes"
+      # Nobody is left to do it where the host was cut off from power and its boot service was.
+      if ! grep -qsx armed "$other"[0-9]*/state; then leave "$(basename "$other")"; fi
       say "$2 75"
       exit 0
     fi
   done
   watchdog $$ 9>&- > /dev/null 2>&1 < /dev/null &
   guard=$!
-  trap 'kill "$guard" 2> /dev/null || true' EXIT
+  # shellcheck disable=SC2064 # the run's name as it is now
+  trap "kill $guard 2> /dev/null || true; leave '$1'" EXIT
   trap 'exit 1' TERM
   set +e
   rm -f "$base/busy"
@@ -541,6 +593,6 @@ session() { # RUN TOKEN KEEP
 mode=$1
 shift
 case $mode in
-  session | confirm | expire) "$mode" "$@" ;;
+  session | confirm | expire | abandon) "$mode" "$@" ;;
   *) die "unknown mode '$mode'" ;;
 esac

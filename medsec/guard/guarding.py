@@ -87,7 +87,9 @@ class HostGuard:
         protection = Protection()
         saved, protection.refused = self._each(work.todo, lambda name: self._save(work, name, risky))
         yield protection
-        _, protection.reverted = self._each(saved, lambda name: self._settle(work, name, risky))
+        _, protection.reverted = self._each(
+            saved, lambda name: self._settle(work, name, risky, protection.unfinished.get(name))
+        )
 
     def _save(self, work: Work, name: str, risky: bool) -> None:
         held = self._held[name]
@@ -101,26 +103,31 @@ class HostGuard:
             held.working = answering(self._inventory, flows(self._inventory, held.host))
             held.session.arm(held.number, settings(held.host).seconds)
 
-    def _settle(self, work: Work, name: str, risky: bool) -> None:
+    def _settle(self, work: Work, name: str, risky: bool, unfinished: Text | None) -> None:
         held = self._held[name]
         if not risky:
             self._note(work, held, "recorded", held.session.record(held.number))
             return
         try:
-            self._require_business(held)
-            # Last, since it is what disarms: a controller that dies before it leaves the timer running.
-            confirm(held.host, self._run, held.number)
+            self._prove(held, unfinished)
         except MedsecError as error:
             reason = _text(error)
             self._note(work, held, "reverted", reason=reason.en)
             self._revert(held)
             raise MedsecError(
                 says(
-                    en=f"taken back, since people could not work on the host afterwards: {reason.en}",
-                    zh=f"已撤回该项改动，因其使主机无法正常使用：{reason.zh}",
+                    en=f"the change is taken back: {reason.en}",
+                    zh=f"该项改动已撤回：{reason.zh}",
                 )
             ) from error
         self._note(work, held, "confirmed", held.session.record(held.number))
+
+    def _prove(self, held: _Held, unfinished: Text | None) -> None:
+        if unfinished is not None:
+            raise MedsecError(unfinished)
+        self._require_business(held)
+        # Last, since it is what disarms: a controller that dies before it leaves the timer running.
+        confirm(held.host, self._run, held.number)
 
     def _require_business(self, held: _Held) -> None:
         left = answering(self._inventory, held.working)

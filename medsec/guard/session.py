@@ -24,6 +24,23 @@ _HELD = 75
 _BEAT_SECONDS = 15
 
 
+_NOTHING_CHANGED = says(en="cannot be protected, so nothing is changed there", zh="无法建立保护，不作改动")
+_NOT_WHOLE = says(
+    en="not everything is as it was; mend what is named and roll back again",
+    zh="未能全部恢复原状；请处理所列问题后再次回退",
+)
+_FAILURES = {
+    "session": _NOTHING_CHANGED,
+    "save": _NOTHING_CHANGED,
+    "arm": _NOTHING_CHANGED,
+    "record": says(en="what was changed could not be recorded", zh="未能记录改动"),
+    "contents": says(en="the differences cannot be shown", zh="无法显示差异"),
+    "edited": says(en="later edits cannot be told", zh="无法判断之后的修改"),
+    "revert": _NOT_WHOLE,
+    "rollback": _NOT_WHOLE,
+}
+
+
 class GuardError(MedsecError):
     """A host could not be protected, or could not be taken back; it says which and why."""
 
@@ -204,10 +221,11 @@ class Session:
                 self._send(b"beat 0\n")
 
     def _failed(self, verb: str, said: str) -> GuardError:
+        failure = _FAILURES.get(verb, _FAILURES["session"])
         return GuardError(
             says(
-                en=f"host {self.host.name}: {verb} did not succeed, nothing was put at risk: {said}",
-                zh=f"主机 {self.host.name}：{verb} 未成功，未冒险改动：{said}",
+                en=f"host {self.host.name}: {failure.en}: {said}",
+                zh=f"主机 {self.host.name}：{failure.zh}：{said}",
             )
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from medsec.catalogue.controls import Touches
@@ -35,6 +35,7 @@ NOISE = (
     "/etc/.pwd.lock",
     "/home/admin/.ansible/**",
     "/root/.ansible/**",
+    "/var/lib/medsec/guard/**",
 )
 
 Listing = dict[str, str]
@@ -93,6 +94,33 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
             different.discard(path)
     quiet = [matcher(pattern) for pattern in NOISE]
     return sorted(path for path in different if not any(regex.fullmatch(path) for regex in quiet))
+
+
+def not_restored(before: Mapping[str, str], after: Mapping[str, str], image: Mapping[str, str]) -> list[str]:
+    """Return the paths that are not what they were: a restored file lies in the upper folder now, equal to the image's.
+
+    `image` holds the marks of the paths in question as the base image has them, `absent` where it has none.
+    """
+    quiet = [matcher(pattern) for pattern in NOISE]
+    return sorted(
+        path
+        for path in before.keys() | after.keys()
+        if before.get(path, image[path]) != after.get(path, image[path])
+        and not any(regex.fullmatch(path) for regex in quiet)
+    )
+
+
+def image_marks(paths: Iterable[str], layers: Sequence[Path]) -> Listing:
+    """Return the marks of `paths` in an image of several layers, the topmost first."""
+    return {path: _image_mark(path, layers) for path in paths}
+
+
+def _image_mark(path: str, layers: Sequence[Path]) -> str:
+    for layer in layers:
+        place = layer / path.lstrip("/")
+        if place.is_symlink() or place.exists():
+            return _mark(place)
+    return "absent"
 
 
 def untold(paths: Iterable[str], touches: Touches, packaged: frozenset[str] = frozenset()) -> list[str]:

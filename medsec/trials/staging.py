@@ -34,6 +34,7 @@ def write_inventory(folder: Path, lab: Lab, hosts: Mapping[str, tuple[Case, LabH
     _write(folder / "group_vars/all/ledger.yml", {"ledger": _ledger(hosts)})
     for name, (case, _) in hosts.items():
         values = {case.control.variable(key): value for key, value in case.scenario.parameters.items()}
+        values["medsec_guard_seconds"] = 900  # many hosts at once on one machine
         _write(folder / "host_vars" / f"{name}.yml", values)
     return load_inventory(folder)
 

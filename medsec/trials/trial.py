@@ -7,12 +7,16 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from medsec.catalogue.controls import Controls
+from medsec.catalogue.patterns import matcher
 from medsec.engines.base import EngineResult, Work, engine
 from medsec.errors import MedsecError
 from medsec.evidence.findings import Finding, Verdict
+from medsec.guard.guarding import HostGuard
+from medsec.guard.rollback import rollback
 from medsec.inventory import Inventory
 from medsec.judge.judge import judge
 from medsec.lab import Lab, LabHost
@@ -41,6 +45,7 @@ def run(lab: Lab, controls: Controls, cases: Sequence[Case], on_leg: OnLeg | Non
         batch.expect_no_change()
         batch.expect_no_change(by_the_other=True)
         batch.compare_overlay()
+        batch.roll_back()
         return [batch.outcomes[case] for case in cases]
 
 
@@ -141,28 +146,56 @@ class _Batch:
             named = self.packages[case] & set(case.control.touches.packages)
             self.owned[case] = set(self._files_of(case, named))
 
-    def _apply(self, cases: Iterable[Case], by_the_other: bool) -> dict[Case, EngineResult]:
-        results: dict[Case, EngineResult] = {}
-        by_engine: dict[str, list[Case]] = {}
+    def _by_engine(self, cases: Iterable[Case], by_the_other: bool) -> dict[str, list[Case]]:
+        groups: dict[str, list[Case]] = {}
         for case in cases:
             if case.control.enforce:
-                by_engine.setdefault(case.other_engine if by_the_other else case.engine, []).append(case)
-        for name, group in by_engine.items():
-            if self.inventory is None:
-                continue
-            todo = {self.hosts[case].name: [case.control.id] for case in group}
-            work = Work(self.inventory, self.controls, todo, "apply")
-            try:
-                result = engine(name).run(work, lambda event: None)
-            except MedsecError as error:
-                for case in group:
-                    self._say(case, says(en=f"{name} runs", zh=f"{name} 运行"), False, str(error))
-                continue
-            results |= dict.fromkeys(group, result)
+                groups.setdefault(case.other_engine if by_the_other else case.engine, []).append(case)
+        return groups
+
+    def _work(self, cases: Iterable[Case]) -> Work:
+        if self.inventory is None:
+            raise ValueError("no inventory was written for these cases")
+        todo = {self.hosts[case].name: [case.control.id] for case in cases}
+        return Work(self.inventory, self.controls, todo, "apply")
+
+    def _run(self, name: str, work: Work, group: list[Case]) -> dict[Case, EngineResult]:
+        try:
+            result = engine(name).run(work, lambda event: None)
+        except MedsecError as error:
+            for case in group:
+                self._say(case, says(en=f"{name} runs", zh=f"{name} 运行"), False, str(error))
+            return {}
+        return dict.fromkeys(group, result)
+
+    def _apply(self, cases: Iterable[Case], by_the_other: bool) -> dict[Case, EngineResult]:
+        results: dict[Case, EngineResult] = {}
+        for name, group in self._by_engine(cases, by_the_other).items():
+            results |= self._run(name, self._work(group), group)
         return results
 
+    def _apply_guarded(self, cases: Iterable[Case]) -> dict[Case, EngineResult]:
+        """As an operator applies it: saved, armed where it is risky, access proved, recorded."""
+        results: dict[Case, EngineResult] = {}
+        for name, group in self._by_engine(cases, False).items():
+            work = self._work(group)
+            guard = HostGuard(work.inventory, partial(self._run_folder, name), name, forks=len(group))
+            risky = any(case.control.risk == "access" for case in group)
+            with guard.hold(list(work.todo)) as untaken, guard.around(work, risky=risky) as protection:
+                refused = {**untaken, **protection.refused}
+                safe = [case for case in group if self.hosts[case].name not in refused]
+                results |= self._run(name, self._work(safe), safe) if safe else {}
+            kept_out = {**refused, **protection.reverted}
+            for case in group:
+                problem = kept_out.get(self.hosts[case].name)
+                self._say(case, says(en="the guard holds", zh="保护生效"), problem is None, str(problem or ""))
+        return {case: result for case, result in results.items() if not self.outcomes[case].failed}
+
+    def _run_folder(self, engine_name: str) -> Path:
+        return self.folder / f"run-{engine_name}"
+
     def remedy(self) -> None:
-        for case, result in self._apply([case for case in self.running if case.scenario.violates], False).items():
+        for case, result in self._apply_guarded([case for case in self.running if case.scenario.violates]).items():
             outcome = result.outcomes[self.hosts[case].name, case.control.id]
             right = outcome.finished and outcome.failed is None and outcome.changed > 0
             detail = outcome.failed or f"changed {outcome.changed}, finished {outcome.finished}"
@@ -191,7 +224,11 @@ class _Batch:
         for case in self.running:
             touches = case.control.touches
             after = self._listing(case)
-            paths = overlay.changed(self.before[case], after)
+            paths = [
+                path
+                for path in overlay.changed(self.before[case], after)
+                if not self._as_in_image(case, path, after)
+            ]
             added = self._installed(case) - self.packages[case]
             packaged = self.owned[case] | set(self._files_of(case, added))
             stray = overlay.untold(paths, touches, frozenset(packaged))
@@ -199,6 +236,49 @@ class _Batch:
                 stray = paths
             name = says(en="nothing changed outside `touches`", zh="未改动 touches 之外的内容")
             self._say(case, name, not stray, ", ".join(stray[:20]))
+
+    def roll_back(self) -> None:
+        """Take the remedy back: every byte, mode and owner as before, units as before, and the check fails again."""
+        remedied = [case for case in self.running if case.scenario.violates and case.control.enforce]
+        for name, group in self._by_engine(remedied, False).items():
+            work = self._work(group)
+            # Later passes of the engines, which change nothing, may have touched files all the same.
+            done = {
+                rolled.host: rolled
+                for rolled in rollback(work.inventory, self._run_folder(name), hosts=list(work.todo), forks=8)
+            }
+            for case in group:
+                problem = done[self.hosts[case].name].problem
+                self._say(case, says(en="rolls back", zh="可回退"), problem is None, str(problem or ""))
+        for case in [case for case in remedied if not self.outcomes[case].failed]:
+            strange = self._not_restored(case)
+            name = says(en="everything is as it was, to the byte", zh="逐字节恢复原状")
+            self._say(case, name, not strange, ", ".join(strange[:20]))
+        for case, finding in self._judge([case for case in remedied if not self.outcomes[case].failed]).items():
+            if case.scenario.lasting is not None:
+                continue
+            right = finding.verdict is Verdict.FAIL
+            name = says(en="the check fails again", zh="检查再次判为不符合")
+            self._say(case, name, right, "" if right else f"{finding.verdict}: {finding.text}")
+
+    def _image(self, case: Case, paths: Iterable[str]) -> overlay.Listing:
+        host = self.hosts[case]
+        layers = host.place.images.lower(host.spec) if host.spec.tier == "container" else ()
+        return overlay.image_marks(paths, layers)
+
+    def _as_in_image(self, case: Case, path: str, after: overlay.Listing) -> bool:
+        """A folder lies in the upper folder as it was, because something in it came and went."""
+        return path not in self.before[case] and after.get(path) == self._image(case, [path])[path]
+
+    def _not_restored(self, case: Case) -> list[str]:
+        before, after = self.before[case], self._listing(case)
+        image = self._image(case, {*before, *after})
+        records = [matcher(pattern) for pattern in case.control.touches.records]
+        return [
+            path
+            for path in overlay.not_restored(before, after, image)
+            if not path.startswith("/var/lib/medsec") and not any(record.fullmatch(path) for record in records)
+        ]
 
     def _listing(self, case: Case) -> overlay.Listing:
         host = self.hosts[case]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +15,11 @@ import pytest
 from medsec.catalogue.controls import Control, Controls
 from medsec.engines.ansible import AnsibleEngine
 from medsec.engines.base import Event, Status, Work
+from medsec.engines.guard import Protection
 from medsec.engines.planning import Selection, apply, plan
 from medsec.evidence.findings import Finding, Verdict
 from medsec.inventory import Host, Inventory, load_inventory
-from medsec.text import says
+from medsec.text import Text, says
 from tests import engine_site as site
 
 
@@ -68,19 +69,29 @@ class Site:
 class Watch:
     """A guard that notes what it was put around, and turns away the hosts it is told to."""
 
-    def __init__(self, refuse: Mapping[str, str]) -> None:
-        self.refuse = refuse
-        self.around_what: list[dict[str, list[str]]] = []
+    def __init__(self, refuse: Mapping[str, Text] | None = None, revert: Mapping[str, Text] | None = None) -> None:
+        self.refuse = dict(refuse or {})
+        self.revert = dict(revert or {})
+        self.held: list[str] = []
+        self.around_what: list[tuple[bool, dict[str, list[str]]]] = []
+        self.unfinished: list[dict[str, Text]] = []
         self.left: list[str] = []
 
+    def hold(self, hosts: Sequence[str]) -> AbstractContextManager[Mapping[str, Text]]:
+        self.held += hosts
+        return nullcontext({})
+
     @contextmanager
-    def around(self, work: Work) -> Iterator[Mapping[str, str]]:
-        self.around_what.append({host: list(controls) for host, controls in work.todo.items()})
+    def around(self, work: Work, *, risky: bool) -> Iterator[Protection]:
+        self.around_what.append((risky, {host: list(controls) for host, controls in work.todo.items()}))
+        protection = Protection(refused=self.refuse if risky else {})
         try:
-            yield self.refuse
+            yield protection
         except BaseException:
             self.left.append("by an exception")
             raise
+        self.unfinished.append(protection.unfinished)
+        protection.reverted = self.revert if risky else {}
         self.left.append("after the work")
 
 
@@ -92,13 +103,14 @@ def clinic(tmp_path: Path) -> Site:
 def test_only_what_does_not_pass_is_changed_and_the_rest_is_not_judged_twice(clinic: Site) -> None:
     for control in clinic.controls:
         clinic.path("two", control).touch()
-    guard = Watch({})
+    guard = Watch()
     done = apply(clinic.selection(), AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None, guard=guard)
     assert done.result is not None
     assert set(done.result.outcomes) == {("one", "a_door"), ("one", "b_plain")}
     assert clinic.judged == [["one", "two"], ["one"]]
-    assert guard.around_what == [{"one": ["a_door"]}]
-    assert guard.left == ["after the work"]
+    assert guard.held == ["one"]
+    assert guard.around_what == [(False, {"one": ["b_plain"]}), (True, {"one": ["a_door"]})]
+    assert guard.left == ["after the work"] * 2
     verdicts = {(finding.host, finding.control): finding.verdict for finding in done.after}
     assert len(verdicts) == len(done.before)
     assert [pair for pair, verdict in verdicts.items() if verdict is not Verdict.PASS] == [("one", "c_by_hand")]
@@ -138,7 +150,7 @@ def test_waived_unreachable_and_not_applicable_pairs_are_left_alone_even_by_all(
 
 def test_a_host_that_cannot_be_protected_keeps_its_way_in_as_it_is(clinic: Site) -> None:
     events: list[Event] = []
-    guard = Watch({"one": "no room for a snapshot"})
+    guard = Watch({"one": says(en="no room for a snapshot", zh="空间不足")})
     done = apply(clinic.selection(), AnsibleEngine(), judge=clinic.judge, on_event=events.append, guard=guard)
     assert done.result is not None
     assert done.result.outcomes["one", "a_door"].failed == "no room for a snapshot"
@@ -147,6 +159,52 @@ def test_a_host_that_cannot_be_protected_keeps_its_way_in_as_it_is(clinic: Site)
     assert clinic.path("one", "b_plain").exists()
     refused = [event for event in events if event.status is Status.FAILED]
     assert [(event.host, event.control) for event in refused] == [("one", "a_door")]
+
+
+def test_what_was_taken_back_is_no_success_though_the_engine_did_its_work(clinic: Site) -> None:
+    reason = says(en="nobody gets in any more", zh="无法登录")
+    events: list[Event] = []
+    done = apply(
+        clinic.selection(),
+        AnsibleEngine(),
+        judge=clinic.judge,
+        on_event=events.append,
+        guard=Watch(revert={"one": reason}),
+    )
+    assert done.result is not None
+    assert done.result.outcomes["one", "a_door"].failed == reason
+    assert not done.result.outcomes["one", "a_door"].finished
+    assert done.result.outcomes["two", "a_door"].finished
+    assert [event.host for event in events if event.task == "guard"] == ["one"]
+
+
+def test_the_guard_hears_where_the_engine_did_not_come_to_its_end(tmp_path: Path) -> None:
+    clinic = Site(tmp_path)
+    broken = site.make_control(
+        tmp_path / "roles",
+        "a_broken",
+        path="/nowhere",
+        tasks=site.BROKEN_TASKS,
+        deploy=site.BROKEN_DEPLOY,
+        risk="access",
+    )
+    guard = Watch()
+    selection = replace(clinic.selection(), controls=site.catalogue(broken, clinic.controls["b_plain"]))
+    apply(selection, AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None, guard=guard)
+    assert [sorted(hosts) for hosts in guard.unfinished] == [[], ["one", "two"]]
+
+
+def test_risky_controls_come_one_by_one_and_on_no_more_hosts_than_the_engine_works_on_at_once(
+    tmp_path: Path,
+) -> None:
+    clinic = Site(tmp_path)
+    second = site.make_control(tmp_path / "roles", "a_second_door", path="/nowhere", risk="access")
+    guard = Watch()
+    selection = replace(clinic.selection(), controls=site.catalogue(clinic.controls["a_door"], second), forks=1)
+    apply(selection, AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None, guard=guard)
+    assert [hosts for _, hosts in guard.around_what] == [
+        {host: [control]} for control in ("a_door", "a_second_door") for host in ("one", "two")
+    ]
 
 
 def test_a_plan_foresees_what_all_would_run(clinic: Site) -> None:

@@ -55,7 +55,11 @@ def _runs(say: Say, language: Language) -> click.Group:
     @runs.command("show", help=say(says(en="What a run changed, in its order.", zh="按顺序显示某次运行的改动。")))
     @click.argument("run", type=click.Path(path_type=Path))
     def show(run: Path) -> None:
-        for entry in read_journal(_folder(run)):
+        entries = read_journal(_folder(run))
+        ended = {(entry.host, entry.step) for entry in entries if entry.state != "saved"}
+        for entry in entries:
+            if entry.state == "saved" and (entry.host, entry.step) in ended:
+                continue
             word = say(_STATES[entry.state])
             click.echo(
                 f"{entry.time}\t{entry.host}\t{entry.step}\t{word}\t{entry.engine}\t{', '.join(entry.controls)}"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # expect: there is no backup file
+# lasting: a fresh backup, which nobody takes back
 # A timer that exists and has never left anything: scheduled is not backed up.
 set -eu
 for unit in service timer; do

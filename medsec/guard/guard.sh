@@ -74,7 +74,8 @@ listing() { # FOLDER CONTROL
   {
     of "$1" find "$2" | while IFS="$tab" read -r prefix depth regex; do
       if [ -e "$prefix" ]; then
-        find "$prefix" -xdev -maxdepth "$depth" -regextype posix-extended -regex "$regex" ! -type s -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
+        # What is kept here may be called like what is looked for.
+        find "$prefix" -xdev -maxdepth "$depth" -regextype posix-extended -path /var/lib/medsec -prune -o -regex "$regex" ! -type s -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
       fi
     done
     of "$1" file "$2" | while IFS= read -r path; do
@@ -83,8 +84,8 @@ listing() { # FOLDER CONTROL
       fi
     done
     of "$1" unit "$2" | while IFS= read -r unit; do
-      # What enables, masks or extends a unit; the links of its SysV twin as well.
-      find "$units" -maxdepth 2 \( -path "$units/$unit" -o -path "$units/*.wants/$unit" -o -path "$units/*.requires/$unit" -o -path "$units/$unit.d/*" \) \
+      # What enables, masks, extends or renames a unit; the links of its SysV twin as well.
+      find "$units" -maxdepth 2 \( -path "$units/$unit" -o -path "$units/*.wants/$unit" -o -path "$units/*.requires/$unit" -o -path "$units/$unit.d/*" -o -lname "*/$unit" \) \
         -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
       find /etc/rc?.d -maxdepth 1 -name "[SK][0-9][0-9]${unit%.service}" -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0' 2> /dev/null || true
     done
@@ -117,7 +118,7 @@ save_packages() { # FOLDER ; prints their paths, nul-ended
       # Packages still name /lib, /bin and /sbin, which are links on most hosts.
       dpkg-query -L "$package" | if [ -L /lib ]; then sed -nE -e 's,^/(lib[0-9a-z]*|s?bin)/,/usr/\1/,' -e '/^\/(lib[0-9a-z]*|s?bin)$/!p'; else cat; fi > "$keep/files"
       { cat "$keep/files"; dpkg-query --control-list "$package" | sed "s,.*,/var/lib/dpkg/info/$package.&,"; } |
-        while IFS= read -r path; do if [ -e "$path" ] && [ ! -d "$path" ] || [ -L "$path" ]; then printf '%s\0' "$path"; fi; done
+        while IFS= read -r path; do if [ "$path" != /. ] && { [ -e "$path" ] || [ -L "$path" ]; }; then printf '%s\0' "$path"; fi; done
     done
   done
 }
@@ -435,13 +436,10 @@ remake() { # FOLDER PACKAGE
   tree=$1/debs/tree
   rm -rf "$tree"
   mkdir -p "$tree/DEBIAN"
-  while IFS= read -r path; do
-    if [ -L "$1/before$path" ] || [ -f "$1/before$path" ]; then printf '%s\0' "$path" >&3
-    elif [ "$path" != /. ]; then mkdir -p "$tree$path"; fi
-  done < "$1/package.$2/files" 3> "$1/list"
+  tr '\n' '\0' < "$1/package.$2/files" | grep -zvx '/\.' | existing "$1/before" > "$1/list"
   copy "$1/list" "$1/before" "$tree"
   for part in "$1/before/var/lib/dpkg/info/$2".*; do
-    case $part in *.list | *.md5sums) ;; *) cp "$part" "$tree/DEBIAN/${part##*/"$2".}" ;; esac
+    case $part in *.list | *.md5sums) ;; *) cp -p "$part" "$tree/DEBIAN/${part##*/"$2".}" ;; esac
   done
   # These fields belong to dpkg's own books, not to a package.
   awk '/^(Status|Conffiles|Config-Version):/ { skip = 1; next } /^[^ ]/ { skip = 0 } !skip' "$1/package.$2/status" > "$tree/DEBIAN/control"

@@ -97,13 +97,13 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 
 def not_restored(before: Mapping[str, str], after: Mapping[str, str], image: Mapping[str, str]) -> list[str]:
-    """Return the paths that are not what they were: a restored file lies in the upper folder now, equal to the image's.
+    """Return the paths that are not what they were, with both marks: a restored file lies in the upper folder now, equal to the image's.
 
     `image` holds the marks of the paths in question as the base image has them, `absent` where it has none.
     """
     quiet = [matcher(pattern) for pattern in NOISE]
     return sorted(
-        path
+        f"{path} ({before.get(path, image[path])} -> {after.get(path, image[path])})"
         for path in before.keys() | after.keys()
         if before.get(path, image[path]) != after.get(path, image[path])
         and not any(regex.fullmatch(path) for regex in quiet)

@@ -1,5 +1,6 @@
 #!/bin/sh
 # expect: chrony follows sources that the ledger does not register: 192.0.2.123
+# lasting: the daemon has started anew, from its files
 # Every file is right; somebody told the running daemon to follow one more source.
 set -eu
 DEBIAN_FRONTEND=noninteractive apt-get install -y -q chrony

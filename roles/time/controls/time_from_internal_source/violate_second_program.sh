@@ -1,5 +1,6 @@
 #!/bin/sh
 # expect: another time program runs beside the service
+# lasting: a program that was ended is not started again
 # A second daemon, started by hand with a file of its own.
 set -eu
 DEBIAN_FRONTEND=noninteractive apt-get install -y -q chrony

@@ -107,7 +107,7 @@ def _applicable(run: Run) -> dict[str, int]:
     """Count the hosts that each control speaks of."""
     counts = dict.fromkeys(run.controls, len(run.hosts))
     for finding in run.findings:
-        counts[finding.control] -= finding.verdict is Verdict.NOT_APPLICABLE
+        counts[finding.control] -= finding.verdict in {Verdict.NOT_APPLICABLE, Verdict.NOT_SELECTED}
     return counts
 
 

@@ -72,6 +72,8 @@ class Overview:
     gaps: list[Gap]
     waived: list[Stored]
     expired: list[Stored]
+    # What the site's profiles leave out: hosts by control.
+    not_selected: dict[str, list[str]]
     unjudged: list[Unjudged]
     # Pairs of host and control that the run set out to judge and did not reach.
     missing: list[tuple[str, str]]
@@ -116,6 +118,7 @@ def overview(run: Run, deadlines: Deadlines | None = None) -> Overview:
         gaps=_gaps(run, by_verdict[Verdict.FAIL], deadlines),
         waived=by_verdict[Verdict.WAIVED],
         expired=[e for e in run.stored if e.finding.waiver and e.finding.waiver.state == "expired"],
+        not_selected=_hosts_by_control(by_verdict[Verdict.NOT_SELECTED]),
         unjudged=_unjudged([*by_verdict[Verdict.UNREACHABLE], *by_verdict[Verdict.ERROR]]),
         missing=missing,
         same_machine=_same_machine(run),
@@ -123,6 +126,13 @@ def overview(run: Run, deadlines: Deadlines | None = None) -> Overview:
         hosts_judged=[host for host in run.hosts if host not in open_hosts],
         items={item: run.conclusion.items.get(item, _uncovered(run, item)) for item in run.items},
     )
+
+
+def _hosts_by_control(entries: Iterable[Stored]) -> dict[str, list[str]]:
+    hosts: dict[str, list[str]] = {}
+    for entry in entries:
+        hosts.setdefault(entry.finding.control, []).append(entry.finding.host)
+    return hosts
 
 
 def _uncovered(run: Run, item: str) -> ItemVerdict:
@@ -196,15 +206,17 @@ def conclusion_words(view: Overview) -> Text:
             en=f"No conclusion yet: {left} of {conclusion.applicable} checks could not be judged",
             zh=f"尚不能下结论：应核查 {conclusion.applicable} 项次，其中 {left} 项次未能判定",
         )
+    out = conclusion.counts[Verdict.NOT_SELECTED]
+    out_en, out_zh = (f", {out} checks not selected", f"，未选用 {out} 项次") if out else ("", "")
     if view.waived:
         count = len(view.waived)
         return says(
-            en=f"What was checked by machine is met, or waived ({count}); {rest} items remain for people",
-            zh=f"自动核查部分符合，其中豁免 {count} 项次；另有 {rest} 个检查项须人工核查",
+            en=f"What was checked by machine is met, or waived ({count}){out_en}; {rest} items remain for people",
+            zh=f"自动核查部分符合，其中豁免 {count} 项次{out_zh}；另有 {rest} 个检查项须人工核查",
         )
     return says(
-        en=f"What was checked by machine is met; {rest} items remain for people",
-        zh=f"自动核查部分全部符合；另有 {rest} 个检查项须人工核查",
+        en=f"What was checked by machine is met{out_en}; {rest} items remain for people",
+        zh=f"自动核查部分全部符合{out_zh}；另有 {rest} 个检查项须人工核查",
     )
 
 

@@ -48,6 +48,8 @@ def _lines(view: Overview, language: Language, columns: int) -> Iterator[str]:
     yield _coverage(view).in_language(language)
     yield _counts(view, language)
     yield _by_severity(view, language)
+    if view.not_selected:
+        yield _not_selected(view, language)
     if view.gaps:
         yield ""
         yield _head(
@@ -88,8 +90,17 @@ def _coverage(view: Overview) -> Text:
 def _counts(view: Overview, language: Language) -> str:
     counts = view.run.conclusion.counts
     short = {**VERDICTS, Verdict.NOT_APPLICABLE: says(en="n/a", zh="不适用")}
-    words = [f"{short[verdict].in_language(language)} {counts[verdict]}" for verdict in Verdict]
+    # What profiles leave out has a line of its own.
+    shown = [verdict for verdict in Verdict if verdict is not Verdict.NOT_SELECTED]
+    words = [f"{short[verdict].in_language(language)} {counts[verdict]}" for verdict in shown]
     return _say(language, en="Verdicts: ", zh="判定：") + _gap_between(language).join(words)
+
+
+def _not_selected(view: Overview, language: Language) -> str:
+    count = view.run.conclusion.counts[Verdict.NOT_SELECTED]
+    controls = (f"{control} ({named(hosts, language, most=2)})" for control, hosts in view.not_selected.items())
+    first = _say(language, en=f"Not selected by the site: {count} checks: ", zh=f"本单位未选用：{count} 项次：")
+    return first + _gap_between(language).join(controls)
 
 
 def _by_severity(view: Overview, language: Language) -> str:

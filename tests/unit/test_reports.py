@@ -174,7 +174,7 @@ def test_the_summary_fits_one_screen(fleet: Run, language: Language) -> None:
     assert max(map(width, lines[:-1])) <= 80
     assert str(run.path) in lines[-1]
     text = "\n".join(lines)
-    counts = run.conclusion.counts
+    counts = {verdict: n for verdict, n in run.conclusion.counts.items() if n or verdict != "not_selected"}
     for count in (*counts.values(), run.conclusion.applicable, run.conclusion.exit_code, len(run.hosts)):
         assert re.search(rf"(?<!\d){count}(?!\d)", text)
     text.encode("gbk")

@@ -11,6 +11,7 @@ from medsec.evidence.findings import CommandRecord, Finding, Verdict, WaiverNote
 from medsec.evidence.reading import Run, load_run
 from medsec.evidence.run import ControlFacts, HostFacts, IdentityFacts, ItemFacts, RunHeader
 from medsec.evidence.store import RunStore
+from medsec.inventory.ledger import Deadlines
 from medsec.resources import root
 from medsec.text import Text, says
 
@@ -85,6 +86,7 @@ def make_run(
     finish: bool = True,
     controls: int = 12,
     left_out: tuple[str, ...] = (),
+    deadlines: Deadlines | None = None,
 ) -> Run:
     """Write a run over `hosts` hosts and read it back; with `worst`, every verdict of a judge occurs in it.
 
@@ -103,6 +105,7 @@ def make_run(
         finished=None,
         institution=_words("示范诊所", "Example clinic"),
         mlps_level=2,
+        deadlines=deadlines or Deadlines(),
         hosts=_hosts(hosts),
         controls=_controls()[:controls],
         items=[ItemFacts.of(item, standards, 2) for item in standards.items.values()],

@@ -4,7 +4,7 @@
     pytest verify --inventory=DIR --hosts='paramiko://admin@10.66.1.20' --sudo   any backend of Testinfra
 
 Tests are named by host and control, so `-k his-db-root_login_refused` picks one. A failure is a finding; an error says that
-nothing was proven; a skip is a control that does not speak of the host, an xfail is a waived failure.
+nothing was proven; a skip is a control that does not speak of the host or that its profile leaves out, an xfail is a waived failure.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from medsec.errors import MedsecError, UsageError
 from medsec.evidence.plain import plain
 from medsec.evidence.redaction import redacted
 from medsec.inventory import Host, Inventory, load_inventory
+from medsec.inventory.profile import check_profiles
 from medsec.inventory.waivers import load_waivers
 from medsec.judge.reach import ports
 from medsec.judge.recording import ConnectedHost, connected
@@ -73,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         controls = load_controls(root() / "roles")
         inventory = load_inventory(Path(config.option.inventory))
+        check_profiles(inventory, controls)
         config.stash[SITE] = Site(
             inventory=inventory,
             controls=list(controls.values()),

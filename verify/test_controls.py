@@ -8,6 +8,7 @@ from medsec.catalogue.controls import Control
 from medsec.errors import ProbeError
 from medsec.evidence.findings import Verdict
 from medsec.inventory import effective
+from medsec.inventory.profile import why_not_selected
 from medsec.judge.applicability import why_not_applicable
 from medsec.judge.checks import Outcome, evaluate
 from medsec.judge.subjects import Site, Subject
@@ -19,7 +20,7 @@ from medsec.text import in_language
 def outcome(site: Site, subject: Subject, control: Control) -> Outcome:
     """What the check came to. Raises here, so that pytest says ERROR and not FAILED, when it proved nothing."""
     connection = subject.connection()
-    reason = why_not_applicable(control, subject.host)
+    reason = why_not_applicable(control, subject.host) or why_not_selected(control, subject.host)
     if reason is not None:
         pytest.skip(in_language(reason, site.language))
     params = effective(control, subject.host, site.inventory.ledger)

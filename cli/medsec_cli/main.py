@@ -9,6 +9,7 @@ import click
 import medsec
 from medsec.errors import MedsecError
 from medsec.text import Language, in_language, says
+from medsec_cli.chinese import speak
 from medsec_cli.commands import catalogue, changing, history, judging, lab, planning, site, trial
 from medsec_cli.language import LANGUAGES, Say, choose
 
@@ -37,6 +38,7 @@ def build(language: Language) -> click.Group:
     for module in (judging, planning, changing, history, catalogue, site, lab, trial):
         for command in module.commands(say, language):
             group.add_command(command)
+    speak(group, language)
     return group
 
 
@@ -80,6 +82,7 @@ def main() -> None:
     try:
         code = build(language).main(standalone_mode=False, prog_name="medsec")
     except click.exceptions.Abort:
+        click.echo(in_language(says(en="Cancelled.", zh="已取消。"), language), err=True)
         sys.exit(INTERRUPTED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -11,6 +11,7 @@ import click
 from medsec.catalogue.controls import Control, Controls, load_controls
 from medsec.catalogue.selection import select
 from medsec.inventory import Host, Inventory, load_inventory
+from medsec.inventory.profile import check_profiles
 from medsec.resources import root
 from medsec.text import says
 from medsec_cli.language import Say
@@ -60,9 +61,10 @@ def control_options(say: Say) -> Decorator[Any]:
     return decorate
 
 
-def site(inventory: Path, limit: tuple[str, ...]) -> tuple[Inventory, list[Host]]:
-    """Return the inventory and the hosts that `--limit` leaves."""
+def site(inventory: Path, limit: tuple[str, ...], catalogue: Controls) -> tuple[Inventory, list[Host]]:
+    """Return the inventory, its profiles checked against the whole catalogue, and the hosts that `--limit` leaves."""
     found = load_inventory(inventory)
+    check_profiles(found, catalogue)
     return found, found.limit(limit)
 
 

@@ -41,6 +41,7 @@ class _Lines:
             yield ""
         yield from self._by_hand(plan)
         yield from self._waived(plan)
+        yield from self._not_selected(plan)
         yield from self._unplanned(plan)
         if plan.hosts:
             yield from self._hosts(plan)
@@ -103,6 +104,14 @@ class _Lines:
         yield self._say(en="Waived, left as it is:", zh="已豁免，保持现状：")
         for finding in plan.waived:
             yield f"  {finding.host} {finding.control}: {in_language(finding.text, self.language)}"
+        yield ""
+
+    def _not_selected(self, plan: Foreseen) -> Iterator[str]:
+        if not plan.not_selected:
+            return
+        yield self._say(en="Not selected by the site, left as it is:", zh="本单位未选用，保持现状：")
+        for control, hosts in plan.not_selected.items():
+            yield f"  {control}{self._say(en=': ', zh='：')}{self._named(hosts)}"
         yield ""
 
     def _unplanned(self, plan: Foreseen) -> Iterator[str]:

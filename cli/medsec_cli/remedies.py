@@ -56,7 +56,7 @@ class ChosenWork:
     def __init__(self, given: dict[str, Any], say: Say, language: Language) -> None:
         self.say, self.language = say, language
         self.catalogue, controls = chosen_controls(given["controls"], given["items"], given["tags"])
-        self.inventory, self.hosts = site(given["inventory"], given["limit"])
+        self.inventory, self.hosts = site(given["inventory"], given["limit"], self.catalogue)
         self.forks = given["forks"]
         self.waivers = load_waivers(self.inventory, self.catalogue)
         self.selection = Selection(

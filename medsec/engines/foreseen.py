@@ -59,6 +59,8 @@ class Foreseen:
     controls: list[ControlPlan]
     by_hand: list[Finding]
     waived: list[Finding]
+    # Hosts by the control that their profile leaves out.
+    not_selected: dict[str, list[str]]
     # Hosts for which nothing could be foreseen, and why.
     unplanned: dict[str, str]
     hosts: dict[str, HostSums] = field(default_factory=dict)
@@ -96,10 +98,15 @@ def foreseen(
         if name in asked
     ]
     waived = [finding for finding in planned.findings if finding.verdict is Verdict.WAIVED]
+    left_out: dict[str, list[str]] = {}
+    for finding in planned.findings:
+        if finding.verdict is Verdict.NOT_SELECTED:
+            left_out.setdefault(finding.control, []).append(finding.host)
     return Foreseen(
         controls=[plan for plan in plans if plan.steps or plan.nothing],
         by_hand=planned.by_hand,
         waived=waived,
+        not_selected=left_out,
         unplanned={host: _safe(unplanned[host]) for host in hosts if host in unplanned},
         hosts={host: _sums(host, planned, waived) for host in hosts if host not in unplanned},
     )

@@ -18,6 +18,7 @@ from medsec.catalogue.selection import applies, select
 from medsec.engines import pyinfra_logins
 from medsec.engines.pyinfra_deploys import deploy_of
 from medsec.inventory import Inventory, effective, load_inventory
+from medsec.inventory.profile import check_profiles, why_not_selected
 
 
 def hosts(folder: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -42,7 +43,8 @@ def harden(host: Host) -> None:
     # Over all controls, so that each has the same place in the order of operations on every host.
     for control in host.loop(load_controls(resources.root() / "roles").values()):
         applicable = applies(control, kind=entry.kind, os_family=entry.os_family, runs=entry.runs)
-        if applicable and control.enforce and control.id in wanted:
+        selected = why_not_selected(control, inventory.hosts[host.name]) is None
+        if applicable and selected and control.enforce and control.id in wanted:
             params = effective(control, inventory.hosts[host.name], inventory.ledger)
             deploy_of(control)(params)
 
@@ -53,9 +55,11 @@ def _inventory(folder: Path) -> Inventory:
     patched = socket.getaddrinfo
     socket.getaddrinfo = monkey.get_original("socket", "getaddrinfo")
     try:
-        return load_inventory(folder)
+        inventory = load_inventory(folder)
     finally:
         socket.getaddrinfo = patched
+    check_profiles(inventory, load_controls(resources.root() / "roles"))
+    return inventory
 
 
 @cache

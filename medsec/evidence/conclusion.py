@@ -38,11 +38,12 @@ class Conclusion:
 
     @property
     def applicable(self) -> int:
-        return self.planned - self.counts[Verdict.NOT_APPLICABLE]
+        """Pairs that were to be judged: neither beside the point by the ledger nor left out by a profile."""
+        return self.planned - self.counts[Verdict.NOT_APPLICABLE] - self.counts[Verdict.NOT_SELECTED]
 
     @property
     def complete(self) -> bool:
-        """Whether every planned pair was judged or does not apply, and at least one was judged."""
+        """Whether every pair that applies and was selected was judged, and at least one was judged."""
         return self.judged > 0 and self.judged == self.applicable
 
     @property
@@ -74,7 +75,8 @@ def item_verdict(seen: Counter[Verdict]) -> ItemVerdict:
     """Return the verdict of an item from those of its controls.
 
     A failure is a failure whatever could not be judged beside it. A waived failure keeps an item from 符合: the
-    requirement is not met, its absence is only permitted for a time.
+    requirement is not met, its absence is only permitted for a time. So does a control that a profile leaves out:
+    nobody has looked.
     """
     passed, failed, waived = seen[Verdict.PASS], seen[Verdict.FAIL], seen[Verdict.WAIVED]
     unproven = seen[Verdict.ERROR] + seen[Verdict.UNREACHABLE]
@@ -85,5 +87,7 @@ def item_verdict(seen: Counter[Verdict]) -> ItemVerdict:
     if waived:
         return ItemVerdict.PARTLY
     if passed:
-        return ItemVerdict.CONFORMS
+        return ItemVerdict.UNDETERMINED if seen[Verdict.NOT_SELECTED] else ItemVerdict.CONFORMS
+    if seen[Verdict.NOT_SELECTED]:
+        return ItemVerdict.NOT_COVERED
     return ItemVerdict.NOT_APPLICABLE if seen[Verdict.NOT_APPLICABLE] else ItemVerdict.NOT_COVERED

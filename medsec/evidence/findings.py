@@ -10,12 +10,14 @@ from medsec.text import Text
 
 
 class Verdict(StrEnum):
-    """The six verdicts; only `PASS` is green, and only a check that ran to its end gives it."""
+    """The verdicts; only `PASS` is green, and only a check that ran to its end gives it."""
 
     PASS = "pass"
     FAIL = "fail"
     WAIVED = "waived"
     NOT_APPLICABLE = "not_applicable"
+    # The site's profile leaves the control out (`medsec_controls`): nothing was judged and nothing is claimed.
+    NOT_SELECTED = "not_selected"
     ERROR = "error"
     UNREACHABLE = "unreachable"
 

@@ -11,6 +11,7 @@ from medsec.catalogue.controls import Control, Severity
 from medsec.catalogue.source import Bilingual, Strict
 from medsec.catalogue.standards import Item, Standards
 from medsec.inventory.hosts import Host
+from medsec.inventory.ledger import Deadlines
 
 SCHEMA: Final = "medsec.run/1"
 
@@ -125,6 +126,8 @@ class RunHeader(Strict):
     finished: datetime | None
     institution: Bilingual
     mlps_level: int
+    # Days to mend a failure, as the ledger had them.
+    deadlines: Deadlines = Field(default_factory=Deadlines)
     # False where there was no ledger (`medsec verify local`).
     registered: bool = True
     hosts: list[HostFacts]

@@ -175,6 +175,21 @@ copy() { # LIST FROM TO
   rm -f "$1.said" "$1.relative"
 }
 
+# The rules in force, as a script that sets them again. nft cannot read back the tables that iptables made.
+packet_filter() {
+  say 'nft flush ruleset'
+  nft list tables | while read -r _ family table; do
+    rules=$(nft list table "$family" "$table" 2> /dev/null)
+    if ! say "$rules" | grep -qE '(^|[^a-z])xt (match|target) '; then printf 'nft -f - << "END_OF_RULES"\n%s\nEND_OF_RULES\n' "$rules"; fi
+  done
+  for save in iptables ip6tables; do
+    if command -v "$save-nft-save" > /dev/null; then
+      rules=$("$save-nft-save" 2> /dev/null)
+      if [ -n "$rules" ]; then printf '%s-nft-restore << "END_OF_RULES"\n%s\nEND_OF_RULES\n' "$save" "$rules"; fi
+    fi
+  done
+}
+
 # Room for the copy, and as much again for putting it back on a disk that has filled up in the meantime.
 need_room() { # FOLDER LIST
   needed=$(xargs -0 -r stat -c '%F %s' -- < "$2" | sed -n 's/^regular.* //p' | awk '{ sum += $1 + 4096 } END { printf "%d", sum / 512 + 2048 }')
@@ -192,7 +207,7 @@ save() { # RUN STEP
   read_spec "$folder"
   installed > "$folder/packages.before"
   unit_states "$folder" > "$folder/units.before"
-  if command -v nft > /dev/null; then { say 'flush ruleset'; nft list ruleset; } > "$folder/ruleset.before"; fi
+  if command -v nft > /dev/null; then packet_filter > "$folder/ruleset.before"; fi
   : > "$folder/list"
   controls_of "$folder" | while IFS= read -r control; do
     listing "$folder" "$control" > "$folder/$control.before"
@@ -478,7 +493,7 @@ take_back() { # FOLDER CONTROLS
       done < "$1/globs.wanted"
     done < "$1/units.before"
     restore_units "$1" "$1/units.wanted"
-    if [ -e "$1/ruleset.before" ] && grep -qE '^(nftables|ufw|firewalld|iptables|netfilter)' "$1/globs.wanted"; then nft -f "$1/ruleset.before"; fi
+    if [ -e "$1/ruleset.before" ] && grep -qE '^(nftables|ufw|firewalld|iptables|netfilter)' "$1/globs.wanted"; then sh "$1/ruleset.before"; fi
   fi
   for control in $2; do
     of "$1" undo "$control" | while IFS= read -r script; do

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import date, timedelta
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from medsec.catalogue.controls import Kind, OsFamily
+from medsec.catalogue.controls import Kind, OsFamily, Severity
 from medsec.catalogue.source import Bilingual, Strict
 
 
@@ -67,11 +68,26 @@ class LedgerHost(Strict):
         return str(ipaddress.ip_address(address))
 
 
+class Deadlines(Strict):
+    """Days in which a site has a failure mended, by severity. No rule sets them: a site sets its own."""
+
+    critical: int = Field(default=3, ge=0)
+    high: int = Field(default=15, ge=0)
+    medium: int = Field(default=30, ge=0)
+    low: int = Field(default=90, ge=0)
+
+    def due(self, severity: Severity, found: date) -> date:
+        """Return the day by which what was found on `found` is to be mended."""
+        days: int = getattr(self, severity)
+        return found + timedelta(days=days)
+
+
 class Ledger(Strict):
     """The site's ledger: its hosts, and the named sets of addresses that rules are written with."""
 
     institution: Bilingual
     mlps_level: Literal[2, 3] = 2
+    deadlines: Deadlines = Field(default_factory=Deadlines)
     address_sets: dict[str, list[str]]
     time_sources: list[str] = Field(min_length=1)
     hosts: dict[str, LedgerHost] = Field(min_length=1)

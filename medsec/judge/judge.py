@@ -17,6 +17,7 @@ from medsec.evidence.plain import plain, plain_text
 from medsec.inventory.effective import Params, effective
 from medsec.inventory.hosts import Host, Inventory
 from medsec.inventory.local import needs_ledger
+from medsec.inventory.profile import why_not_selected
 from medsec.inventory.waivers import Waivers
 from medsec.judge.applicability import applies_to, of_another_kind, why_not_applicable
 from medsec.judge.checks import Outcome, evaluate
@@ -215,7 +216,7 @@ def _cannot_begin(host: Host, error: BaseException) -> Outcome:
 
 
 def _by_ledger(work: _Work, control: Control, down: Outcome | None) -> Outcome | None:
-    """Return what the ledger, or the lack of one, decides without asking the host; None where the host decides."""
+    """Return what ledger and profile decide without asking the host; None where the host decides."""
     if not work.registered and work.host.ledger.kind in control.applies_to.kinds:
         gap = needs_ledger(control, work.host)
         if gap is not None:
@@ -223,7 +224,8 @@ def _by_ledger(work: _Work, control: Control, down: Outcome | None) -> Outcome |
     reason = why_not_applicable(control, work.host)
     if reason is not None and (down is None or of_another_kind(control, work.host)):
         return Outcome(Verdict.NOT_APPLICABLE, reason)
-    return None
+    left_out = why_not_selected(control, work.host)
+    return None if left_out is None else Outcome(Verdict.NOT_SELECTED, left_out)
 
 
 def _judge_control(

@@ -102,6 +102,7 @@ def _header(
         finished=None,
         institution=ledger.institution,
         mlps_level=ledger.mlps_level,
+        deadlines=ledger.deadlines,
         registered=inventory.registered,
         hosts=[HostFacts.of(host) for host in hosts],
         controls=[ControlFacts.of(control) for control in controls],

@@ -30,7 +30,8 @@ systemd-detect-virt --container || true
 echo '== units'
 systemctl show --property=Id --property=LoadState --property=ActiveState --property=UnitFileState -- \
   chrony.service chronyd.service systemd-timesyncd.service ntp.service ntpd.service ntpsec.service openntpd.service
-if command -v chronyc > /dev/null && systemctl -q is-active chrony.service chronyd.service; then
+if systemctl -q is-active chrony.service chronyd.service; then
+  command -v chronyc > /dev/null || { echo 'chronyc is missing' >&2; exit 127; }
   # A daemon that was started a moment ago gets its chance.
   main=$(systemctl show --property=MainPID --value chrony.service)
   if [ "${main:-0}" = 0 ]; then main=$(systemctl show --property=MainPID --value chronyd.service); fi

@@ -3,7 +3,6 @@
 from medsec.reports.html import html_report
 from medsec.reports.json import json_report
 from medsec.reports.junit import junit_report
-from medsec.reports.overview import Deadlines
 from medsec.reports.summary import summary
 
-__all__ = ["Deadlines", "html_report", "json_report", "junit_report", "summary"]
+__all__ = ["html_report", "json_report", "junit_report", "summary"]

@@ -16,7 +16,6 @@ from medsec.evidence.redaction import redacted
 from medsec.reports.folding import named
 from medsec.reports.overview import (
     SEVERITY_ORDER,
-    Deadlines,
     conclusion_words,
     overview,
     same_machine_words,
@@ -36,15 +35,13 @@ class Amounts:
     passes: int = 1500
 
 
-def html_report(
-    run: Run, language: Language, *, deadlines: Deadlines | None = None, amounts: Amounts | None = None
-) -> str:
+def html_report(run: Run, language: Language, *, amounts: Amounts | None = None) -> str:
     """Return the page in `language`.
 
     Raises RunDamaged when evidence was changed after the run: a page that could not be proven is not made.
     """
     amounts = amounts or Amounts()
-    view = overview(run, deadlines)
+    view = overview(run)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("medsec.reports", "templates"),
         autoescape=True,
@@ -107,7 +104,7 @@ def _applicable(run: Run) -> dict[str, int]:
     """Count the hosts that each control speaks of."""
     counts = dict.fromkeys(run.controls, len(run.hosts))
     for finding in run.findings:
-        counts[finding.control] -= finding.verdict is Verdict.NOT_APPLICABLE
+        counts[finding.control] -= finding.verdict in {Verdict.NOT_APPLICABLE, Verdict.NOT_SELECTED}
     return counts
 
 

@@ -6,17 +6,17 @@ from typing import Any, Final
 
 from medsec.evidence.encoding import finding_json, record_json
 from medsec.evidence.reading import Run, Stored
-from medsec.reports.overview import Deadlines, Overview, overview
+from medsec.reports.overview import Overview, due, overview
 
 SCHEMA: Final = "medsec.results/1"
 
 
-def json_report(run: Run, *, evidence: bool = True, deadlines: Deadlines | None = None) -> dict[str, Any]:
+def json_report(run: Run, *, evidence: bool = True) -> dict[str, Any]:
     """Return `run` as a value for `json.dumps`, ready for a JMESPath query.
 
     With `evidence`, each finding carries its commands and their outputs; RunDamaged is raised when one was changed.
     """
-    view = overview(run, deadlines)
+    view = overview(run)
     return {
         "schema": SCHEMA,
         "run": run.header.model_dump(
@@ -83,12 +83,11 @@ def _hosts(view: Overview) -> list[dict[str, Any]]:
 def _finding(view: Overview, entry: Stored, evidence: bool) -> dict[str, Any]:
     finding = entry.finding
     control = view.run.controls[finding.control]
-    due = next((gap.due for gap in view.gaps if gap.control.id == control.id), None)
     failed = finding.verdict.value == "fail"
     return finding_json(finding) | {
         "severity": control.severity,
         "owner": view.run.hosts[finding.host].owner,
-        "due": due.isoformat() if failed and due is not None else None,
+        "due": due(view.run, finding).isoformat() if failed else None,
         "evidence_file": entry.evidence_file,
         "evidence_sha256": entry.evidence_sha256,
         "evidence": [record_json(record) for record in view.run.evidence(entry)] if evidence else None,

@@ -15,8 +15,8 @@ from medsec.text import Language
 def junit_report(run: Run, language: Language) -> str:
     """Return the XML text.
 
-    `fail` is a failure; `error`, `unreachable` and what was never judged are errors; `waived` and `not_applicable` are
-    skipped. The case `run_is_complete` errs when the run is incomplete, since most servers take a suite of
+    `fail` is a failure; `error`, `unreachable` and what was never judged are errors; `waived`,
+    `not_applicable` and `not_selected` are skipped. The case `run_is_complete` errs when the run is incomplete, since most servers take a suite of
     skipped cases for green.
     """
     view = overview(run)
@@ -54,7 +54,7 @@ def _case(suite: ElementTree.Element, finding: Finding, language: Language) -> N
             _outcome(case, "failure", "fail", text)
         case Verdict.ERROR | Verdict.UNREACHABLE:
             _outcome(case, "error", finding.verdict.value, text)
-        case Verdict.WAIVED | Verdict.NOT_APPLICABLE:
+        case Verdict.WAIVED | Verdict.NOT_APPLICABLE | Verdict.NOT_SELECTED:
             word = VERDICTS[finding.verdict].in_language(language)
             ElementTree.SubElement(case, "skipped", message=f"{word}: {text}")
         case Verdict.PASS:

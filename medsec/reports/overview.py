@@ -5,31 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 from medsec.catalogue.controls import Severity
 from medsec.evidence.conclusion import ItemVerdict
-from medsec.evidence.findings import Verdict
+from medsec.evidence.findings import Finding, Verdict
 from medsec.evidence.reading import Run, Stored
 from medsec.evidence.run import ControlFacts
 from medsec.text import Text, says
 
 SEVERITY_ORDER: Final[tuple[Severity, ...]] = ("critical", "high", "medium", "low")
-
-
-@dataclass(frozen=True)
-class Deadlines:
-    """Days that a site grants itself to mend a failure, by severity. No rule sets them: a site sets its own."""
-
-    critical: int = 3
-    high: int = 15
-    medium: int = 30
-    low: int = 90
-
-    def due(self, severity: Severity, found: date) -> date:
-        """Return the day by which what was found on `found` is to be mended."""
-        return found + timedelta(days={s: getattr(self, s) for s in SEVERITY_ORDER}[severity])
 
 
 @dataclass(frozen=True)
@@ -72,6 +58,8 @@ class Overview:
     gaps: list[Gap]
     waived: list[Stored]
     expired: list[Stored]
+    # What the site's profiles leave out: hosts by control.
+    not_selected: dict[str, list[str]]
     unjudged: list[Unjudged]
     # Pairs of host and control that the run set out to judge and did not reach.
     missing: list[tuple[str, str]]
@@ -98,9 +86,8 @@ class Overview:
         return sum(gap.control.severity == "critical" for gap in self.gaps)
 
 
-def overview(run: Run, deadlines: Deadlines | None = None) -> Overview:
-    """Add up `run` for a report; failures are due by `deadlines`, counted from the day of the run."""
-    deadlines = deadlines or Deadlines()
+def overview(run: Run) -> Overview:
+    """Add up `run` for a report."""
     by_verdict: dict[Verdict, list[Stored]] = {verdict: [] for verdict in Verdict}
     for entry in run.stored:
         by_verdict[entry.finding.verdict].append(entry)
@@ -113,9 +100,10 @@ def overview(run: Run, deadlines: Deadlines | None = None) -> Overview:
         counts[run.controls[entry.finding.control].severity] += 1
     return Overview(
         run=run,
-        gaps=_gaps(run, by_verdict[Verdict.FAIL], deadlines),
+        gaps=_gaps(run, by_verdict[Verdict.FAIL]),
         waived=by_verdict[Verdict.WAIVED],
         expired=[e for e in run.stored if e.finding.waiver and e.finding.waiver.state == "expired"],
+        not_selected=_hosts_by_control(by_verdict[Verdict.NOT_SELECTED]),
         unjudged=_unjudged([*by_verdict[Verdict.UNREACHABLE], *by_verdict[Verdict.ERROR]]),
         missing=missing,
         same_machine=_same_machine(run),
@@ -123,6 +111,13 @@ def overview(run: Run, deadlines: Deadlines | None = None) -> Overview:
         hosts_judged=[host for host in run.hosts if host not in open_hosts],
         items={item: run.conclusion.items.get(item, _uncovered(run, item)) for item in run.items},
     )
+
+
+def _hosts_by_control(entries: Iterable[Stored]) -> dict[str, list[str]]:
+    hosts: dict[str, list[str]] = {}
+    for entry in entries:
+        hosts.setdefault(entry.finding.control, []).append(entry.finding.host)
+    return hosts
 
 
 def _uncovered(run: Run, item: str) -> ItemVerdict:
@@ -146,7 +141,18 @@ def same_machine_words(hosts: list[str]) -> Text:
     )
 
 
-def _gaps(run: Run, failures: Iterable[Stored], deadlines: Deadlines) -> list[Gap]:
+def due(run: Run, finding: Finding) -> date:
+    """Return the day by which a failure is to be mended.
+
+    By the ledger's own days from the day of the run; what an expired waiver permitted was due when it expired.
+    """
+    days = run.header.deadlines.due(run.controls[finding.control].severity, run.header.started.astimezone().date())
+    if finding.waiver is not None and finding.waiver.state == "expired":
+        return min(days, date.fromisoformat(finding.waiver.expires))
+    return days
+
+
+def _gaps(run: Run, failures: Iterable[Stored]) -> list[Gap]:
     by_control: dict[str, list[Stored]] = {}
     for entry in failures:
         by_control.setdefault(entry.finding.control, []).append(entry)
@@ -156,8 +162,7 @@ def _gaps(run: Run, failures: Iterable[Stored], deadlines: Deadlines) -> list[Ga
         owners: dict[str, list[str]] = {}
         for entry in entries:
             owners.setdefault(run.hosts[entry.finding.host].owner, []).append(entry.finding.host)
-        due = deadlines.due(control.severity, run.header.started.astimezone().date())
-        gaps.append(Gap(control, entries, owners, due))
+        gaps.append(Gap(control, entries, owners, min(due(run, entry.finding) for entry in entries)))
     gaps.sort(key=lambda gap: (SEVERITY_ORDER.index(gap.control.severity), -len(gap.entries), gap.control.item))
     return gaps
 
@@ -196,15 +201,17 @@ def conclusion_words(view: Overview) -> Text:
             en=f"No conclusion yet: {left} of {conclusion.applicable} checks could not be judged",
             zh=f"尚不能下结论：应核查 {conclusion.applicable} 项次，其中 {left} 项次未能判定",
         )
+    out = conclusion.counts[Verdict.NOT_SELECTED]
+    out_en, out_zh = (f", {out} checks not selected", f"，未选用 {out} 项次") if out else ("", "")
     if view.waived:
         count = len(view.waived)
         return says(
-            en=f"What was checked by machine is met, or waived ({count}); {rest} items remain for people",
-            zh=f"自动核查部分符合，其中豁免 {count} 项次；另有 {rest} 个检查项须人工核查",
+            en=f"What was checked by machine is met, or waived ({count}){out_en}; {rest} items remain for people",
+            zh=f"自动核查部分符合，其中豁免 {count} 项次{out_zh}；另有 {rest} 个检查项须人工核查",
         )
     return says(
-        en=f"What was checked by machine is met; {rest} items remain for people",
-        zh=f"自动核查部分全部符合；另有 {rest} 个检查项须人工核查",
+        en=f"What was checked by machine is met{out_en}; {rest} items remain for people",
+        zh=f"自动核查部分全部符合{out_zh}；另有 {rest} 个检查项须人工核查",
     )
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from medsec.columns import clip, width
+from medsec.columns import aligned, clip, width
 from medsec.evidence.findings import Verdict
 from medsec.evidence.plain import plain
 from medsec.evidence.reading import Run
-from medsec.reports.folding import named
+from medsec.reports.folding import fold, named
 from medsec.reports.overview import (
     SEVERITY_ORDER,
-    Deadlines,
     Gap,
     Overview,
     Unjudged,
@@ -23,23 +22,29 @@ from medsec.reports.overview import (
 from medsec.reports.words import SEVERITIES, VERDICTS
 from medsec.text import Language, Text, says
 
-# Rows for what fails and for what could not be judged; with the lines around them, one screen of 24 lines.
+# One screen; rows for what fails, as many as there is room for, and for what could not be judged.
+_LINES = 24
 _GAPS = 6
 _UNJUDGED = 3
 
 
-def summary(run: Run, language: Language, *, columns: int = 80, deadlines: Deadlines | None = None) -> list[str]:
+def summary(run: Run, language: Language, *, columns: int = 80) -> list[str]:
     """Return at most 24 lines, each at most `columns` wide (a Chinese character takes two).
 
     Only the line with the path of the evidence may be longer: a path that is cut leads nowhere. Words before symbols;
     nothing that a GBK terminal cannot show is added by medsec itself.
     """
-    view = overview(run, deadlines)
-    lines = [clip(line, columns) for line in _lines(view, language, columns)]
-    return [*lines, _say(language, en="Evidence: ", zh="佐证材料：") + str(run.path)]
+    view = overview(run)
+    above, below = list(_sums(view, language)), list(_rest(view, language, columns))
+    proof = _say(
+        language, en=" (each check: evidence/HOST/CONTROL.json)", zh="（逐项：evidence/主机/控制项.json）"
+    )
+    last = _say(language, en="Evidence: ", zh="佐证材料：") + str(run.path) + proof
+    gaps = _gaps(view, language, most=min(_GAPS, _LINES - len(above) - len(below) - 3))
+    return [*(clip(line, columns) for line in (*above, *gaps, *below)), last]
 
 
-def _lines(view: Overview, language: Language, columns: int) -> Iterator[str]:
+def _sums(view: Overview, language: Language) -> Iterator[str]:
     run = view.run
     when = run.header.started.astimezone().strftime("%Y-%m-%d %H:%M")
     institution = run.header.institution.text.in_language(language)
@@ -48,13 +53,25 @@ def _lines(view: Overview, language: Language, columns: int) -> Iterator[str]:
     yield _coverage(view).in_language(language)
     yield _counts(view, language)
     yield _by_severity(view, language)
-    if view.gaps:
-        yield ""
-        yield _head(
-            len(view.gaps), _GAPS, says(en="Not met, gravest first", zh="不符合项（按风险排列）"), language
-        )
-        for gap in view.gaps[:_GAPS]:
-            yield _gap(gap, language)
+    if view.not_selected:
+        yield _not_selected(view, language)
+    if view.waived:
+        yield _waived(view).in_language(language)
+
+
+def _gaps(view: Overview, language: Language, *, most: int) -> Iterator[str]:
+    """Yield what is missing, by when, and whose it is: one aligned line for each control that fails."""
+    if not view.gaps:
+        return
+    yield ""
+    words = says(
+        en="Not met, gravest first; due, owners, hosts", zh="不符合项（按风险排列；完成时限、责任人、主机）"
+    )
+    yield _head(len(view.gaps), most, words, language)
+    yield from aligned([_gap(view, gap, language) for gap in view.gaps[:most]])
+
+
+def _rest(view: Overview, language: Language, columns: int) -> Iterator[str]:
     for hosts in view.same_machine[:1]:
         yield _say(language, en="Warning: ", zh="注意：") + same_machine_words(hosts).in_language(language)
     if view.unjudged or view.missing:
@@ -71,7 +88,7 @@ def _lines(view: Overview, language: Language, columns: int) -> Iterator[str]:
             yield _cut_short(view).in_language(language)
     yield ""
     yield from _next_step(view, language, columns)
-    code, why = run.conclusion.exit_code, why_exit(view)
+    code, why = view.run.conclusion.exit_code, why_exit(view)
     yield _say(language, en=f"Exit code: {code} ({why.en})", zh=f"退出码：{code}（{why.zh}）")
 
 
@@ -88,8 +105,21 @@ def _coverage(view: Overview) -> Text:
 def _counts(view: Overview, language: Language) -> str:
     counts = view.run.conclusion.counts
     short = {**VERDICTS, Verdict.NOT_APPLICABLE: says(en="n/a", zh="不适用")}
-    words = [f"{short[verdict].in_language(language)} {counts[verdict]}" for verdict in Verdict]
+    # What profiles leave out has a line of its own.
+    shown = [verdict for verdict in Verdict if verdict is not Verdict.NOT_SELECTED]
+    words = [f"{short[verdict].in_language(language)} {counts[verdict]}" for verdict in shown]
     return _say(language, en="Verdicts: ", zh="判定：") + _gap_between(language).join(words)
+
+
+def _not_selected(view: Overview, language: Language) -> str:
+    count = view.run.conclusion.counts[Verdict.NOT_SELECTED]
+    opening, closing = ("（", "）") if language == "zh" else (" (", ")")
+    controls = (
+        f"{control}{opening}{named(hosts, language, most=2)}{closing}"
+        for control, hosts in view.not_selected.items()
+    )
+    first = _say(language, en=f"Not selected by the site: {count} checks: ", zh=f"本单位未选用：{count} 项次：")
+    return first + _gap_between(language).join(controls)
 
 
 def _by_severity(view: Overview, language: Language) -> str:
@@ -104,13 +134,51 @@ def _head(count: int, most: int, words: Text, language: Language) -> str:
     return words.in_language(language) + more.in_language(language)
 
 
-def _gap(gap: Gap, language: Language) -> str:
+def _gap(view: Overview, gap: Gap, language: Language) -> list[str]:
     severity = SEVERITIES[gap.control.severity].in_language(language)
     title = gap.control.title.text.in_language(language)
-    due = gap.due.strftime("%m-%d")
-    count = len(gap.entries)
-    amount = _say(language, en=f"{count} host{'s' * (count > 1)}, due {due}", zh=f"{count} 台，{due} 前")
-    return f"  [{severity}] {gap.control.item} {title} | {amount} | {named(gap.hosts, language, most=3)}"
+    return [
+        f"  [{severity}] {gap.control.item}",
+        _due(view, gap, language),
+        _owners(gap, language),
+        _hosts(gap, language),
+        title,
+    ]
+
+
+def _due(view: Overview, gap: Gap, language: Language) -> str:
+    found = view.run.header.started.astimezone().date()
+    day = gap.due.strftime("%m-%d") if gap.due.year == found.year else gap.due.isoformat()
+    if gap.due < found:
+        return _say(language, en=f"overdue {day}", zh=f"{day} 已逾期")
+    return _say(language, en=f"by {day}", zh=f"{day} 前")
+
+
+def _owners(gap: Gap, language: Language) -> str:
+    """Name the owner of most hosts, and say how many others there are."""
+    first = max(gap.owners, key=lambda owner: len(gap.owners[owner]))
+    others = len(gap.owners) - 1
+    if not others:
+        return first
+    return _say(language, en=f"{first} +{others}", zh=f"{first}等 {others + 1} 人")
+
+
+def _hosts(gap: Gap, language: Language) -> str:
+    folded = fold(gap.hosts)
+    if language == "zh" or len(folded) == 1:
+        return named(gap.hosts, language, most=1)
+    return f"{gap.hosts[0]} +{len(gap.hosts) - 1}"
+
+
+def _waived(view: Overview) -> Text:
+    """Say how much is only permitted, and by when the first permission ends, and who answers for it."""
+    count = len(view.waived)
+    notes = [entry.finding.waiver for entry in view.waived if entry.finding.waiver is not None]
+    first = min(notes, key=lambda note: note.expires)
+    return says(
+        en=f"Waived: {count} check{'s' * (count > 1)}, the first until {first.expires} (owner {first.owner})",
+        zh=f"已豁免：{count} 项次，最早 {first.expires} 到期（责任人 {first.owner}）",
+    )
 
 
 def _unjudged(group: Unjudged, language: Language) -> str:

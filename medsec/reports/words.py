@@ -14,6 +14,7 @@ VERDICTS: Final[dict[Verdict, Text]] = {
     Verdict.FAIL: says(en="fail", zh="不符合"),
     Verdict.WAIVED: says(en="waived", zh="已豁免"),
     Verdict.NOT_APPLICABLE: says(en="not applicable", zh="不适用"),
+    Verdict.NOT_SELECTED: says(en="not selected", zh="未选用"),
     Verdict.ERROR: says(en="error", zh="无法判定"),
     Verdict.UNREACHABLE: says(en="unreachable", zh="不可达"),
 }

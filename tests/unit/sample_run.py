@@ -11,6 +11,7 @@ from medsec.evidence.findings import CommandRecord, Finding, Verdict, WaiverNote
 from medsec.evidence.reading import Run, load_run
 from medsec.evidence.run import ControlFacts, HostFacts, IdentityFacts, ItemFacts, RunHeader
 from medsec.evidence.store import RunStore
+from medsec.inventory.ledger import Deadlines
 from medsec.resources import root
 from medsec.text import Text, says
 
@@ -77,8 +78,20 @@ def _hosts(count: int) -> list[HostFacts]:
     ]
 
 
-def make_run(site: Path, *, hosts: int, worst: bool = True, finish: bool = True, controls: int = 12) -> Run:
-    """Write a run over `hosts` hosts and read it back; with `worst`, every verdict occurs in it."""
+def make_run(
+    site: Path,
+    *,
+    hosts: int,
+    worst: bool = True,
+    finish: bool = True,
+    controls: int = 12,
+    left_out: tuple[str, ...] = (),
+    deadlines: Deadlines | None = None,
+) -> Run:
+    """Write a run over `hosts` hosts and read it back; with `worst`, every verdict of a judge occurs in it.
+
+    The profile of every host but the first leaves out the controls `left_out`.
+    """
     standards = load_standards(root() / "standards")
     header = RunHeader(
         schema="medsec.run/1",
@@ -92,6 +105,7 @@ def make_run(site: Path, *, hosts: int, worst: bool = True, finish: bool = True,
         finished=None,
         institution=_words("示范诊所", "Example clinic"),
         mlps_level=2,
+        deadlines=deadlines or Deadlines(),
         hosts=_hosts(hosts),
         controls=_controls()[:controls],
         items=[ItemFacts.of(item, standards, 2) for item in standards.items.values()],
@@ -99,7 +113,11 @@ def make_run(site: Path, *, hosts: int, worst: bool = True, finish: bool = True,
     store = RunStore(site, header)
     for index, host in enumerate(header.hosts):
         for place, control in enumerate(header.controls):
-            store.add(_finding(host, index, control, place, worst))
+            if index and control.id in left_out:
+                text = says(en=f"medsec_controls says !{control.id}", zh=f"medsec_controls 含 !{control.id}")
+                store.add(_made(host, control, Verdict.NOT_SELECTED, text, []))
+            else:
+                store.add(_finding(host, index, control, place, worst))
         identity = IdentityFacts(
             hostname=host.name,
             machine=f"{index:064x}",

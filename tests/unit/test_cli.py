@@ -12,6 +12,7 @@ from medsec_cli.language import choose
 from medsec_cli.main import build, main
 
 from medsec.columns import table, width
+from tests import engine_site as site
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +78,19 @@ def test_bad_input_is_answered_by_name(cli: Cli, arguments: tuple[str, ...], nam
         assert named in said.err
         assert "Traceback" not in said.err
     assert not (cli.folder / "runs").exists()
+
+
+@pytest.mark.parametrize("engine", ["ansible", "pyinfra"])
+def test_a_plan_of_hosts_that_do_not_answer_is_incomplete_and_names_them(cli: Cli, engine: str) -> None:
+    known_hosts = f"-o UserKnownHostsFile={cli.folder / 'known_hosts'}"
+    (cli.folder / "known_hosts").touch()
+    dead = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": known_hosts}
+    folder = site.make_site(cli.folder / "dead", {"one": dead, "two": dead})
+    said = cli("--lang", "en", "plan", "-i", str(folder), "--engine", engine)
+    assert said.code == 3
+    assert "Not planned, nothing is known of these hosts:\n  one: " in said.out
+    assert "on 0 of 2 hosts. Nothing was changed." in said.out
+    assert "\x1b" not in said.out
 
 
 def test_an_error_speaks_chinese(cli: Cli) -> None:

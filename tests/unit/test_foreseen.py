@@ -106,6 +106,7 @@ def test_what_could_not_be_foreseen_is_named_and_never_taken_for_nothing(control
         finding("zd-3", "a_door"),
         finding("db", "a_door"),
         finding("db", "b_plain", Verdict.WAIVED, "waived until 2027-01-01"),
+        finding("zd-3", "b_plain", Verdict.NOT_SELECTED, "!b_plain"),
         unreachable={"zd-2": "no route"},
     )
     assert plan.unplanned == {"zd-1": "does not answer", "zd-2": "no route"}
@@ -117,6 +118,7 @@ def test_what_could_not_be_foreseen_is_named_and_never_taken_for_nothing(control
         "  zd-1: does not answer",
         "  zd-2: no route",
         "  db b_plain: waived until 2027-01-01",
+        "Not selected by the site, left as it is:\n  b_plain: zd-3",
     ):
         assert part in text
     assert "zd-1" not in plan.hosts

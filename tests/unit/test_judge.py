@@ -357,6 +357,10 @@ def finding(verdict: Verdict, item: str = "NW-01", host: str = "h") -> Finding:
         ("waived", ItemVerdict.PARTLY),
         ("not_applicable", ItemVerdict.NOT_APPLICABLE),
         ("not_applicable pass", ItemVerdict.CONFORMS),
+        ("not_selected pass", ItemVerdict.UNDETERMINED),
+        ("not_selected fail", ItemVerdict.VIOLATES),
+        ("not_selected waived", ItemVerdict.PARTLY),
+        ("not_selected not_applicable", ItemVerdict.NOT_COVERED),
     ],
 )
 def test_the_verdict_of_an_item(seen: str, wanted: ItemVerdict) -> None:
@@ -369,6 +373,8 @@ def test_the_verdict_of_an_item(seen: str, wanted: ItemVerdict) -> None:
     [
         ("pass not_applicable", 2, 0),
         ("pass waived", 2, 0),
+        ("pass not_selected", 2, 0),
+        ("not_selected", 1, 3),
         ("pass fail", 2, 1),
         ("fail error", 2, 3),
         ("pass unreachable", 2, 3),

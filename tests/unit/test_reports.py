@@ -13,9 +13,12 @@ import jmespath
 import pytest
 from sample_run import make_run
 
+from medsec.evidence.findings import Verdict, WaiverNote
 from medsec.evidence.reading import Run, RunDamaged
-from medsec.reports import Deadlines, html_report, json_report, junit_report, summary
+from medsec.inventory.ledger import Deadlines
+from medsec.reports import html_report, json_report, junit_report, summary
 from medsec.reports.folding import fold, named
+from medsec.reports.overview import overview
 from medsec.text import Language
 
 LANGUAGES: list[Language] = ["zh", "en"]
@@ -23,7 +26,7 @@ LANGUAGES: list[Language] = ["zh", "en"]
 
 @pytest.fixture(scope="module")
 def worst(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return make_run(tmp_path_factory.mktemp("worst"), hosts=12)
+    return make_run(tmp_path_factory.mktemp("worst"), hosts=12, deadlines=Deadlines(critical=1))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +91,7 @@ def test_every_link_leads_somewhere(worst: Run) -> None:
 
 
 def test_the_first_screen_answers_the_five_questions(worst: Run) -> None:
-    text = Page(html_report(worst, "zh", deadlines=Deadlines(critical=1))).text
+    text = Page(html_report(worst, "zh")).text
     first = text[: text.index("三、主机与检查项对照")]
     conclusion = worst.conclusion
     left = conclusion.applicable - conclusion.judged
@@ -174,7 +177,7 @@ def test_the_summary_fits_one_screen(fleet: Run, language: Language) -> None:
     assert max(map(width, lines[:-1])) <= 80
     assert str(run.path) in lines[-1]
     text = "\n".join(lines)
-    counts = run.conclusion.counts
+    counts = {verdict: n for verdict, n in run.conclusion.counts.items() if n or verdict != "not_selected"}
     for count in (*counts.values(), run.conclusion.applicable, run.conclusion.exit_code, len(run.hosts)):
         assert re.search(rf"(?<!\d){count}(?!\d)", text)
     text.encode("gbk")
@@ -185,6 +188,34 @@ def test_the_summary_names_the_gravest_first(worst: Run) -> None:
     rows = [line.strip() for line in summary(worst, "zh") if line.startswith("  [")]
     assert [row[1:3] for row in rows[:3]] == ["重大", "重大", "高]"]
     assert any(row.startswith("[不可达]") for row in rows)
+
+
+def test_the_summary_says_whose_it_is_by_when_and_where_the_proof_lies(worst: Run) -> None:
+    for language, due, others in (("zh", "11-23 前", "等 2 人"), ("en", "by 11-23", "+1")):
+        lines = summary(worst, language)  # type: ignore[arg-type]
+        row = next(line for line in lines if "LG-02" in line)
+        assert due in row
+        assert "李晓红" in row
+        assert "zd-002" in row
+        assert any(others in line for line in lines if line.startswith("  ["))
+        assert any("2026-03-31" in line and "信息科" in line for line in lines)
+        assert lines[-1].endswith(("CONTROL.json)", "控制项.json）"))
+
+
+def test_what_an_expired_waiver_permitted_was_due_when_it_expired(worst: Run) -> None:
+    entry = next(entry for entry in worst.stored if entry.finding.control == "root_login_refused")
+    note = WaiverNote("r", "o", "a", ("c",), "2025-11-20", "expired")
+    late = replace(entry, finding=replace(entry.finding, verdict=Verdict.FAIL, waiver=note))
+    run = replace(worst, stored=[late if other is entry else other for other in worst.stored])
+    gap = next(gap for gap in overview(run).gaps if gap.control.id == "root_login_refused")
+    assert gap.due.isoformat() == "2025-11-20"
+    assert any("11-20 已逾期" in line for line in summary(run, "zh"))
+    (found,) = [
+        f
+        for f in json_report(run, evidence=False)["findings"]
+        if f["waiver"] and f["waiver"]["state"] == "expired"
+    ]
+    assert found["due"] == "2025-11-20"
 
 
 def test_junit_counts_what_happened(worst: Run) -> None:

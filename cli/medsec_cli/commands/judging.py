@@ -1,4 +1,4 @@
-"""`medsec verify`, `medsec runs` and `medsec report`: judging hosts, and what was kept of it."""
+"""`medsec verify` and `medsec report`: judging hosts, and showing what was kept of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from medsec_cli.progress import progress
 
 
 def commands(say: Say, language: Language) -> Iterator[click.Command]:
-    """Yield the commands `verify`, `report` and `runs`."""
+    """Yield the commands `verify` and `report`."""
 
     @click.command(
         "verify",
@@ -75,7 +75,7 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
             inventory = local_inventory(given["kind"], given["products"])
             hosts, transport = list(inventory.hosts.values()), LocalTransport(limits)
         else:
-            inventory, hosts = site(given["inventory"], given["limit"])
+            inventory, hosts = site(given["inventory"], given["limit"], catalogue)
             transport = SshTransport(limits)
         waivers = load_waivers(inventory, catalogue)
         run = judged(
@@ -94,12 +94,7 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
         write(run, forms, compiled, language)
         return run.conclusion.exit_code
 
-    @click.command("runs", help=say(says(en="List the runs kept here.", zh="列出本目录保存的核查记录。")))
-    def runs() -> None:
-        for path in list_runs(Path.cwd()):
-            click.echo(path)
-
-    yield from (verify, report, runs)
+    yield from (verify, report)
 
 
 def judged(

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
+from medsec.catalogue.controls import load_controls
 from medsec.doctor import State, examine
 from medsec.inventory.scaffold import scaffold
+from medsec.resources import root
 from medsec.text import Language, in_language, says
 from medsec_cli.language import Say
 from medsec_cli.options import site, site_options
@@ -51,7 +53,7 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
             State.WARNING: says(en="WARNING", zh="注意"),
             State.BAD: says(en="BAD", zh="异常"),
         }
-        hosts = [] if here else site(inventory, limit)[1]
+        hosts = [] if here else site(inventory, limit, load_controls(root() / "roles"))[1]
         worst = 0
         for symptom in examine(hosts, Path.cwd()):
             worst = max(worst, int(symptom.state is State.BAD))

@@ -8,19 +8,23 @@ from typing import Any
 import click
 
 from medsec.catalogue.controls import Control, Controls
-from medsec.engines.base import EngineResult, Event, Status
-from medsec.engines.planning import Selection
+from medsec.engines.base import EngineName, EngineResult, Event, Status, engine
+from medsec.engines.foreseen import Foreseen, foreseen
+from medsec.engines.plan_file import PlanFile, plan_file
+from medsec.engines.planning import Planned, Selection, plan
+from medsec.evidence.digest import catalogue_digest
 from medsec.evidence.findings import Finding
 from medsec.evidence.reading import Run
 from medsec.inventory import Host
 from medsec.inventory.waivers import load_waivers
 from medsec.judge.ssh import SshTransport
 from medsec.judge.transport import Limits
+from medsec.resources import root
 from medsec.text import Language, in_language, says
 from medsec_cli.commands.judging import judged
 from medsec_cli.language import Say
 from medsec_cli.options import chosen_controls, control_options, site, site_options
-from medsec_cli.progress import Progress
+from medsec_cli.progress import Progress, progress
 
 ENGINES = ("ansible", "pyinfra")
 INCOMPLETE = 3
@@ -104,6 +108,32 @@ class ChosenWork:
                 self.told += ["    " + part for part in event.diff.splitlines()]
 
         return hear
+
+
+def look_ahead(work: ChosenWork, engine_name: EngineName) -> tuple[Planned, Foreseen]:
+    """Plan `work` with live progress; return what is foreseen, plainly and folded."""
+    events: list[Event] = []
+    with progress(0) as shown:
+
+        def hear(event: Event) -> None:
+            shown.show(f"{event.host} {event.control or ''} {event.task}")
+            events.append(event)
+
+        done = plan(work.selection, engine(engine_name), judge=work.judge, on_event=hear)
+    names = [host.name for host in work.hosts]
+    return done, foreseen(done, events, names, work.selection.controls)
+
+
+def kept(work: ChosenWork, folded: Foreseen, engine_name: EngineName) -> PlanFile:
+    """Return the plan of `work` as a file keeps it."""
+    return plan_file(
+        folded,
+        engine=engine_name,
+        every=work.selection.every,
+        hosts=[host.name for host in work.hosts],
+        controls=list(work.selection.controls),
+        catalogue=catalogue_digest(root()),
+    )
 
 
 def by_hand(findings: Sequence[Finding], say: Say, language: Language) -> None:

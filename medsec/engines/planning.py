@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from medsec.catalogue.controls import Control, Controls
 from medsec.engines.base import Engine, EngineResult, Event, Mode, OnEvent, Status, Work
@@ -46,13 +46,15 @@ class Applied:
     """What an apply did.
 
     `before` and `after` hold a finding for each pair; those of hosts that no engine touched are the same in both.
-    `by_hand` are the findings that no remedy exists for (`enforce: false`): somebody must act.
+    `by_hand` are the findings that no remedy exists for (`enforce: false`): somebody must act. `left` are the hosts that
+    were not begun, because a batch before them did not pass.
     """
 
     before: list[Finding]
     by_hand: list[Finding]
     result: EngineResult | None
     after: list[Finding]
+    left: list[str] = field(default_factory=list)
 
 
 def plan(selection: Selection, engine: Engine, *, judge: Judge, on_event: OnEvent) -> Planned:
@@ -74,9 +76,11 @@ def apply(
     judge: Judge,
     on_event: OnEvent,
     guard: Guard | None = None,
+    batch: int | None = None,
 ) -> Applied:
     """Judge, hand the engine what does not pass, and judge again the hosts that it worked on.
 
+    With `batch`, so many hosts at a time: the next ones are begun only when all that was remedied on these passes.
     An unreachable host is left alone, and a waived control as well: its remedy is what the site has put off. `guard`
     stands around everything; controls with `risk: access` come after the others, late ones last. Raises what the judge,
     the engine and the guard raise.
@@ -86,10 +90,22 @@ def apply(
     todo, by_hand = _todo(selection, before)
     if not todo:
         return Applied(before, by_hand, None, before)
-    result = _run(_work(selection, todo, "apply"), engine, guard or Unguarded(), on_event)
-    again = list(judge([host for host in selection.hosts if host.name in todo], controls))
-    after = [*(finding for finding in before if finding.host not in todo), *again]
-    return Applied(before, by_hand, result, after)
+    names = [host.name for host in selection.hosts if host.name in todo]
+    size = batch or len(names)
+    result, again, done = EngineResult(), list[Finding](), 0
+    while done < len(names) and all(_healed(finding, todo) for finding in again):
+        part = names[done : done + size]
+        work = _work(selection, {name: todo[name] for name in part}, "apply")
+        result.add(_run(work, engine, guard or Unguarded(), on_event))
+        again += judge([host for host in selection.hosts if host.name in part], controls)
+        done += len(part)
+    worked = set(names[:done])
+    after = [*(finding for finding in before if finding.host not in worked), *again]
+    return Applied(before, by_hand, result, after, names[done:])
+
+
+def _healed(finding: Finding, todo: Mapping[str, Sequence[str]]) -> bool:
+    return finding.verdict is Verdict.PASS or finding.control not in todo.get(finding.host, ())
 
 
 def _todo(selection: Selection, findings: Iterable[Finding]) -> tuple[dict[str, list[str]], list[Finding]]:

@@ -207,6 +207,22 @@ def test_risky_controls_come_one_by_one_and_on_no_more_hosts_than_the_engine_wor
     ]
 
 
+def test_a_batch_that_does_not_pass_stops_the_run(clinic: Site) -> None:
+    clinic.fixed[("one", "b_plain")] = Verdict.FAIL  # whatever the remedy does
+    done = apply(clinic.selection(), AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None, batch=1)
+    assert done.left == ["two"]
+    assert clinic.path("one", "a_door").exists()
+    assert not clinic.path("two", "a_door").exists()
+    assert len(done.after) == len(done.before)
+
+
+def test_batches_go_on_while_they_pass(clinic: Site) -> None:
+    done = apply(clinic.selection(), AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None, batch=1)
+    assert done.left == []
+    assert clinic.judged == [["one", "two"], ["one"], ["two"]]
+    assert clinic.path("two", "a_door").exists()
+
+
 def test_a_plan_foresees_what_all_would_run(clinic: Site) -> None:
     clinic.path("one", "b_plain").write_text("otherwise\n")
     clinic.path("two", "b_plain").write_text("as wanted\n")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
-from medsec.engines.base import Event, engine
-from medsec.engines.foreseen import Foreseen, foreseen
-from medsec.engines.planning import plan
+from medsec.engines.base import EngineName
+from medsec.engines.foreseen import Foreseen
+from medsec.engines.plan_file import write_plan
+from medsec.errors import UsageError
 from medsec.text import Language, Text, says
 from medsec_cli.language import Say
 from medsec_cli.plan_text import plan_text
-from medsec_cli.progress import progress
-from medsec_cli.remedies import INCOMPLETE, ChosenWork, failures, remedy_options
+from medsec_cli.remedies import INCOMPLETE, ChosenWork, failures, kept, look_ahead, remedy_options
 
 
 def commands(say: Say, language: Language) -> Iterator[click.Command]:
@@ -22,18 +23,21 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
 
     @click.command("plan", help=say(says(en="Show what apply would change.", zh="预览整改将作的改动。")))
     @remedy_options(say)
-    def plan_(engine_name: str, **given: Any) -> int:
+    @click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help=say(says(en="Keep the plan, to be approved and applied just so.", zh="保存计划，供审批后照此执行。")),
+    )
+    def plan_(engine_name: EngineName, output: Path | None, **given: Any) -> int:
         work = ChosenWork(given, say, language)
-        events: list[Event] = []
-        with progress(0) as shown:
-
-            def hear(event: Event) -> None:
-                shown.show(f"{event.host} {event.control or ''} {event.task}")
-                events.append(event)
-
-            done = plan(work.selection, engine(engine_name), judge=work.judge, on_event=hear)
+        done, folded = look_ahead(work, engine_name)
         names = [host.name for host in work.hosts]
-        folded = foreseen(done, events, names, work.selection.controls)
+        if output is not None:
+            if folded.unplanned:
+                raise UsageError(_unplanned(folded))
+            write_plan(output, kept(work, folded, engine_name))
         for line in plan_text(folded, language):
             click.echo(line)
         click.echo(say(_sum(folded, engine_name, names)))
@@ -41,6 +45,13 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
         return INCOMPLETE if folded.unplanned else failed
 
     yield plan_
+
+
+def _unplanned(plan: Foreseen) -> Text:
+    return says(
+        en=f"no plan was written: {', '.join(plan.unplanned)} cannot be foreseen; leave them out by --limit, or mend the cause",
+        zh=f"未写出计划：{'、'.join(plan.unplanned)} 无法预览；请用 --limit 排除，或先排除故障",
+    )
 
 
 def _sum(plan: Foreseen, engine_name: str, hosts: list[str]) -> Text:

@@ -41,10 +41,15 @@ def examine(
     + courses: what checks are likely to ask; it learns from these
     + gate: asked first; what it raises is raised here, and then no check is believed
     """
-    if hasattr(connection.backend.inner, "exchange"):
+    if gathers(connection):
         yield from _gathered(connection, jobs, seconds, courses, gate)
     else:
         yield from _in_turn(connection, jobs, seconds, gate)
+
+
+def gathers(connection: ConnectedHost) -> bool:
+    """Return whether the checks of this host can be asked together."""
+    return hasattr(connection.backend.inner, "exchange")
 
 
 def _gathered(

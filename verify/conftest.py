@@ -20,13 +20,14 @@ import pytest
 import testinfra
 import testinfra.backend
 
-from medsec.catalogue.controls import load_controls
+from medsec.catalogue.controls import Control, load_controls
 from medsec.errors import MedsecError, UsageError
 from medsec.evidence.plain import plain
 from medsec.evidence.redaction import redacted
-from medsec.inventory import Host, Inventory, load_inventory
+from medsec.inventory import Host, Inventory, effective, load_inventory
 from medsec.inventory.profile import check_profiles
 from medsec.inventory.waivers import load_waivers
+from medsec.judge.applicability import applies_to
 from medsec.judge.reach import ports
 from medsec.judge.recording import ConnectedHost, connected
 from medsec.judge.ssh import SshTransport
@@ -109,6 +110,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("subject", site.subjects, ids=[subject.host.name for subject in site.subjects])
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell each host which controls are asked for, so that it is asked for all of them at once.
+
+    Of several workers (xdist) each would ask for all: there each asks for its own, one after the other.
+    """
+    if hasattr(session.config, "workerinput"):
+        return
+    inventory = session.config.stash[SITE].inventory
+    for item in session.items:
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        subject, control = given.get("subject"), given.get("control")
+        if isinstance(subject, Subject) and isinstance(control, Control) and applies_to(control, subject.host):
+            subject.wanted.append((control, effective(control, subject.host, inventory.ledger)))
+
+
 @pytest.fixture(scope="session")
 def site(pytestconfig: pytest.Config) -> Site:
     return pytestconfig.stash[SITE]
@@ -126,9 +142,10 @@ def pytest_runtest_makereport(
         error = call.excinfo.value
         notes = getattr(error, "__notes__", [])
         report.longrepr = "\n".join([error.in_language(item.config.stash[SITE].language), *notes])
-    subject = item.callspec.params.get("subject") if isinstance(item, pytest.Function) else None
+    given = item.callspec.params if isinstance(item, pytest.Function) else {}
+    subject = given.get("subject")
     if isinstance(subject, Subject) and subject.opened is not None:
-        for record in subject.opened.backend.records:
+        for record in subject.records if "control" in given else subject.opened.backend.records:
             head = f"exit code {record.rc} of: {' '.join(redacted(plain(record.command)).split())[:200]}"
             said = redacted(plain(record.stdout + record.stderr))
             report.sections.append((head, said if len(said) <= SHOWN else f"{said[:SHOWN]}\n[... {len(said)}]"))

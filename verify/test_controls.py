@@ -10,7 +10,7 @@ from medsec.evidence.findings import Verdict
 from medsec.inventory import effective
 from medsec.inventory.profile import why_not_selected
 from medsec.judge.applicability import why_not_applicable
-from medsec.judge.checks import Outcome, evaluate
+from medsec.judge.checks import Outcome
 from medsec.judge.subjects import Site, Subject
 from medsec.judge.transport import Limits
 from medsec.text import in_language
@@ -19,12 +19,13 @@ from medsec.text import in_language
 @pytest.fixture
 def outcome(site: Site, subject: Subject, control: Control) -> Outcome:
     """What the check came to. Raises here, so that pytest says ERROR and not FAILED, when it proved nothing."""
-    connection = subject.connection()
+    site.ask_all(seconds=Limits().check_seconds)
+    subject.connection()
     reason = why_not_applicable(control, subject.host) or why_not_selected(control, subject.host)
     if reason is not None:
         pytest.skip(in_language(reason, site.language))
     params = effective(control, subject.host, site.inventory.ledger)
-    came_to = evaluate(control, connection, params, seconds=Limits().check_seconds)
+    came_to = subject.examined(control, params, Limits().check_seconds)
     verdict, text, _ = site.waivers.apply(control.id, subject.host, came_to.verdict, came_to.text, site.today)
     if verdict.unproven:
         raise ProbeError(in_language(text, site.language))

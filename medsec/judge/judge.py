@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from medsec.catalogue.controls import Control
 from medsec.errors import HostUnreachable, MedsecError
 from medsec.evidence.conclusion import Conclusion, conclude
-from medsec.evidence.findings import CommandRecord, Finding, Verdict
+from medsec.evidence.findings import CommandRecord, Finding, Verdict, WaiverNote
 from medsec.evidence.plain import plain, plain_text
 from medsec.inventory.effective import Params, effective
 from medsec.inventory.hosts import Host, Inventory
@@ -20,7 +19,9 @@ from medsec.inventory.local import needs_ledger
 from medsec.inventory.profile import why_not_selected
 from medsec.inventory.waivers import Waivers
 from medsec.judge.applicability import applies_to, of_another_kind, why_not_applicable
-from medsec.judge.checks import Outcome, evaluate
+from medsec.judge.checks import Outcome
+from medsec.judge.courses import Courses, shipped
+from medsec.judge.examining import Examined, examine
 from medsec.judge.identity import Identity, identify
 from medsec.judge.recording import ConnectedHost
 from medsec.judge.ssh import SshTransport
@@ -133,9 +134,12 @@ def stream(
     # Bounded, so that a slow reader (a disk) slows the workers down instead of filling memory.
     results: queue.Queue[Finding | HostDone] = queue.Queue(maxsize=200)
     stop = threading.Event()
+    courses = Courses(shipped())
     for _ in range(max(1, min(forks, len(hosts)))):
         # Daemons: after Ctrl-C the process ends without waiting for a host that does not answer.
-        threading.Thread(target=_worker, args=(todo, results, stop, transport, limits), daemon=True).start()
+        threading.Thread(
+            target=_worker, args=(todo, results, stop, transport, limits, courses), daemon=True
+        ).start()
     waiting = len(hosts)
     try:
         while waiting:
@@ -165,36 +169,69 @@ def _worker(
     stop: threading.Event,
     transport: Transport,
     limits: Limits,
+    courses: Courses,
 ) -> None:
     while not stop.is_set():
         try:
             work = todo.get_nowait()
         except queue.Empty:
             return
-        for event in _judge_host(work, transport, limits):
+        for event in _whatever_happens(work, transport, limits, courses):
             if stop.is_set():
                 return
             results.put(event)
 
 
-def _judge_host(work: _Work, transport: Transport, limits: Limits) -> Iterator[Finding | HostDone]:
+def _whatever_happens(
+    work: _Work, transport: Transport, limits: Limits, courses: Courses
+) -> Iterator[Finding | HostDone]:
+    """Yield the events of one host; a defect of the judge ends this host, with findings missing, and not the run."""
+    try:
+        yield from _judge_host(work, transport, limits, courses)
+    except Exception:  # noqa: BLE001 - what is missing is counted: the run's conclusion is `incomplete`
+        yield HostDone(work.host.name, None)
+
+
+def _judge_host(
+    work: _Work, transport: Transport, limits: Limits, courses: Courses
+) -> Iterator[Finding | HostDone]:
+    """Yield the findings of one host, those that the ledger decides last: it counts only for a host that is the registered one."""
     connection: ConnectedHost | None = None
-    identity: Identity | None = None
+    identity: list[Identity] = []
+    waiting = {control.id: control for control in work.controls}
     down: Outcome | None = None
     try:
         connection = transport.connect(work.host)
-        identity = identify(work.host, connection)
     except BaseException as error:  # noqa: BLE001 - whatever happened, each control of this host gets its finding
         down = _cannot_begin(work.host, error)
-    for control in work.controls:
-        try:
-            finding, down = _judge_control(work, control, connection, down, limits)
-        except Exception as error:  # noqa: BLE001 - a defect of the judge is an error of this check, and no silence
-            finding = _finding(work.host, control, _cannot_begin(work.host, error))
-        yield finding
     if connection is not None:
+        examined = examine(
+            connection,
+            [
+                (control, work.params[control.id])
+                for control in work.controls
+                if _by_ledger(work, control, None) is None
+            ],
+            seconds=limits.check_seconds,
+            courses=courses,
+            gate=lambda host: identity.append(identify(work.host, host)),
+        )
+        while down is None and (found := _next(examined)) is not None:
+            if isinstance(found, Examined):
+                yield _finding(work, waiting.pop(found.control.id), found.outcome, found.records)
+            else:
+                down = _cannot_begin(work.host, found)
         _close(connection)
-    yield HostDone(work.host.name, identity)
+    for control in waiting.values():
+        yield _finding(work, control, _by_ledger(work, control, down) or down or _not_examined(work.host), [])
+    yield HostDone(work.host.name, identity[0] if identity else None)
+
+
+def _next(examined: Iterator[Examined]) -> Examined | BaseException | None:
+    try:
+        return next(examined, None)
+    except BaseException as error:  # noqa: BLE001 - a defect of the judge is an error of these checks, and no silence
+        return error
 
 
 def _close(connection: ConnectedHost) -> None:
@@ -228,39 +265,25 @@ def _by_ledger(work: _Work, control: Control, down: Outcome | None) -> Outcome |
     return None if left_out is None else Outcome(Verdict.NOT_SELECTED, left_out)
 
 
-def _judge_control(
-    work: _Work, control: Control, connection: ConnectedHost | None, down: Outcome | None, limits: Limits
-) -> tuple[Finding, Outcome | None]:
-    """Return the finding, and what stands in the way of the host's further controls, if anything does."""
-    started, clock = datetime.now(UTC), time.monotonic()
-    evidence: list[CommandRecord] = []
-    settled = _by_ledger(work, control, down)
-    if settled is not None:
-        outcome = settled
-    elif down is None and connection is not None:
-        outcome = evaluate(control, connection, work.params[control.id], seconds=limits.check_seconds)
-        evidence = connection.backend.records
-        down = outcome if outcome.verdict is Verdict.UNREACHABLE else None
-    else:
-        outcome = down or _cannot_begin(work.host, RuntimeError("not connected"))
-    verdict, text, note = work.waivers.apply(control.id, work.host, outcome.verdict, outcome.text, work.today)
-    finding = replace(
-        _finding(work.host, control, Outcome(verdict, text)),
-        started=started,
-        seconds=round(time.monotonic() - clock, 3),
-        evidence=evidence,
-        waiver=note,
-    )
-    return finding, down
+def _not_examined(host: Host) -> Outcome:
+    return _cannot_begin(host, RuntimeError("the check was not run"))
 
 
-def _finding(host: Host, control: Control, outcome: Outcome) -> Finding:
+def _finding(work: _Work, control: Control, outcome: Outcome, records: list[CommandRecord]) -> Finding:
+    note: WaiverNote | None = None
+    try:
+        verdict, text, note = work.waivers.apply(control.id, work.host, outcome.verdict, outcome.text, work.today)
+    except Exception as error:  # noqa: BLE001 - a defect of the judge is an error of this check, and no silence
+        defect = _cannot_begin(work.host, error)
+        verdict, text = defect.verdict, defect.text
     return Finding(
-        host=host.name,
+        host=work.host.name,
         control=control.id,
         item=control.item,
-        verdict=outcome.verdict,
-        text=outcome.text,
-        started=datetime.now(UTC),
-        seconds=0.0,
+        verdict=verdict,
+        text=text,
+        started=records[0].started if records else datetime.now(UTC),
+        seconds=round(sum(record.seconds for record in records), 3),
+        evidence=records,
+        waiver=note,
     )

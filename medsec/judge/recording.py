@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,14 @@ from medsec.text import says
 
 # What one stream of one command may take in a finding's evidence; the digest covers all of it.
 EVIDENCE_CHARACTERS = 128 * 1024
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When a command really ran, where the backend knows that better than who waited for the answer."""
+
+    started: datetime
+    seconds: float
 
 
 class Recorder(BaseBackend):  # type: ignore[misc]
@@ -32,27 +41,31 @@ class Recorder(BaseBackend):  # type: ignore[misc]
         self.records: list[CommandRecord] = []
         # The first command that gave no answer: a check that swallows the exception must not pass.
         self.broken: Exception | None = None
-        self._deadline: float | None = None
+        self._seconds: float | None = None
 
     def begin(self, seconds: float | None = None) -> None:
-        """Start the record of one check, which may take `seconds` in all (None: no limit)."""
+        """Start the record of one check, whose commands may take `seconds` in all (None: no limit)."""
         self.records = []
         self.broken = None
-        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._seconds = seconds
 
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
-        """Run `command` on the host and record it. Raises ProbeError when the check's time is used up."""
+        """Run `command` on the host and record it. Raises ProbeError when the check's time is used up.
+
+        + once: it does something and is no mere question: it must run when it is asked for, and never ahead of that
+        """
         whole = self.get_command(command, *args)
         started, clock = datetime.now(UTC), time.monotonic()
         rc: int | None = None
         out = err = b""
         try:
-            result = self.inner.run(whole, **self._limit(whole))
+            result = self.inner.run(whole, **self._limit(whole), once=bool(kwargs.get("once")))
             rc, out, err = result.rc, _bytes(result._stdout), _bytes(result._stderr)
         except Exception as error:
             self.broken = self.broken or error
             raise
         finally:
+            timing = getattr(self.inner, "timing", None) or Timing(started, round(time.monotonic() - clock, 3))
             (stdout, cut_out), (stderr, cut_err) = _shorten(out), _shorten(err)
             self.records.append(
                 CommandRecord(
@@ -60,8 +73,8 @@ class Recorder(BaseBackend):  # type: ignore[misc]
                     rc=rc,
                     stdout=stdout,
                     stderr=stderr,
-                    started=started,
-                    seconds=round(time.monotonic() - clock, 3),
+                    started=timing.started,
+                    seconds=timing.seconds,
                     sha256=hashlib.sha256(out + err).hexdigest(),
                     shortened=cut_out or cut_err,
                 )
@@ -75,9 +88,9 @@ class Recorder(BaseBackend):  # type: ignore[misc]
         return str(self.quote("runuser -u %s -- /bin/sh -c %s", sudo_user, command))
 
     def _limit(self, command: str) -> dict[str, float]:
-        if self._deadline is None:
+        if self._seconds is None:
             return {}
-        left = self._deadline - time.monotonic()
+        left = self._seconds - sum(record.seconds for record in self.records)
         if left <= 0:
             raise ProbeError(
                 says(

@@ -10,6 +10,7 @@ import logging
 import selectors
 import socket
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from medsec.errors import HostUnreachable
 from medsec.evidence.plain import plain
 from medsec.inventory.hosts import Host, Login
+from medsec.judge.channel import AgentChannel
+from medsec.judge.frames import Answer, Lane
 from medsec.judge.privilege import as_root
 from medsec.judge.recording import ConnectedHost, connected
 from medsec.judge.transport import Limits, too_long, too_much
@@ -40,19 +43,22 @@ class SshTransport:
         self.limits = limits or Limits()
 
     def connect(self, host: Host) -> ConnectedHost:
-        return connected(_SshBackend(host, open_clients(host, self.limits), self.limits))
+        return connected(SshBackend(host, open_clients(host, self.limits), self.limits))
 
 
-class _SshBackend(BaseBackend):  # type: ignore[misc]
+class SshBackend(BaseBackend):  # type: ignore[misc]
+    """Sends commands one by one, or many in one frame (`exchange`), over one connection."""
+
     NAME = "ssh"
 
     def __init__(self, host: Host, clients: list[paramiko.SSHClient], limits: Limits) -> None:
         super().__init__(host.name)
-        self._login = host.login
         # Jump hosts first, the host last. All are kept: paramiko ends a connection that nobody refers to.
         self._clients = clients
         self._client = clients[-1]
-        self._limits = limits
+        self.limits = limits
+        self._sudo = host.login.sudo and host.login.user != "root"
+        self.agent = AgentChannel(self._client, sudo=self._sudo, limits=limits, still_there=self._still_there)
 
     @property
     def host_key(self) -> str | None:
@@ -62,9 +68,8 @@ class _SshBackend(BaseBackend):  # type: ignore[misc]
 
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
         command = self.quote(command, *args)
-        seconds = min(self._limits.command, float(kwargs.get("seconds", self._limits.command)))
-        sudo = self._login.sudo and self._login.user != "root"
-        line = as_root(command, sudo=sudo, seconds=seconds)
+        seconds = min(self.limits.command, float(kwargs.get("seconds", self.limits.command)))
+        line = as_root(command, sudo=self._sudo, seconds=seconds)
         rc, out, err = self._execute(line, command, seconds)
         return self.result(rc, command.encode(), out, err)
 
@@ -73,9 +78,10 @@ class _SshBackend(BaseBackend):  # type: ignore[misc]
             transport = self._client.get_transport()
             if transport is None or not transport.is_active():
                 raise _lost(self.hostname)
-            channel = transport.open_session(window_size=_WINDOW, timeout=self._limits.connect)
+            channel = transport.open_session(window_size=_WINDOW, timeout=self.limits.connect)
             try:
                 channel.exec_command(line.encode())
+                channel.shutdown_write()
                 return self._read(channel, command, seconds)
             finally:
                 channel.close()
@@ -93,8 +99,8 @@ class _SshBackend(BaseBackend):  # type: ignore[misc]
                     out += channel.recv(65536)
                 while channel.recv_stderr_ready():
                     err += channel.recv_stderr(65536)
-                if len(out) + len(err) > self._limits.output:
-                    raise too_much(command, self._limits.output)
+                if len(out) + len(err) > self.limits.output:
+                    raise too_much(command, self.limits.output)
                 if channel.eof_received or channel.closed:
                     break
                 if channel.status_event.is_set() and not answered:
@@ -113,22 +119,30 @@ class _SshBackend(BaseBackend):  # type: ignore[misc]
             self._still_there()
         return channel.exit_status, bytes(out), bytes(err)
 
+    def exchange(self, lanes: Sequence[Lane]) -> Iterator[tuple[int, int, Answer]]:
+        """Send what several checks ask in one frame; see `AgentChannel.exchange`."""
+        try:
+            yield from self.agent.exchange(lanes)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise _lost(self.hostname, error) from error
+
     def _still_there(self) -> None:
         """Tell a slow command from a dead host: raise HostUnreachable unless the host runs `true` in time."""
         transport = self._client.get_transport()
         try:
             if transport is None:
                 raise _lost(self.hostname)
-            with contextlib.closing(transport.open_session(timeout=self._limits.connect)) as channel:
-                channel.settimeout(self._limits.connect)
+            with contextlib.closing(transport.open_session(timeout=self.limits.connect)) as channel:
+                channel.settimeout(self.limits.connect)
                 channel.exec_command(b"true")
-                if not channel.status_event.wait(self._limits.connect):
+                if not channel.status_event.wait(self.limits.connect):
                     raise _lost(self.hostname)
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise _lost(self.hostname, error) from error
 
     def close(self) -> None:
         """Close the connection, then those of the jump hosts."""
+        self.agent.close()
         for client in reversed(self._clients):
             client.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,10 @@ from medsec.errors import ProbeError
 from medsec.text import says
 
 # $1 is the time zone that is wanted; further arguments are addresses that a time source has to serve.
-_QUESTION = r"""
+_QUESTION = re.sub(
+    r"(?m)^\s*#.*\n",
+    "",
+    r"""
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 zone=$1; shift
 echo '== processes'
@@ -78,7 +82,8 @@ if cmp -s /etc/localtime "/usr/share/zoneinfo/$zone"; then echo same; else echo 
 [ -e "/usr/share/zoneinfo/$zone" ] && echo known || echo unknown
 systemctl show-environment | sed -n 's/^TZ=//p'
 echo '== end'
-"""
+""",
+)
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,8 @@ def script(modules: Sequence[str], others: Sequence[str], aliases: Sequence[str]
         "@FILES@": either,
         "@WORDS@": either,
     }
-    return re.sub(r"@[A-Z_]+@", lambda match: values[match.group(0)], _SCRIPT)
+    bare = re.sub(r"(?m)^\s*#.*\n", "", _SCRIPT)
+    return re.sub(r"@[A-Z_]+@", lambda match: values[match.group(0)], bare)
 
 
 def sections(output: str) -> dict[str, list[str]]:

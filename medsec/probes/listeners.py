@@ -95,7 +95,7 @@ class Listeners:
 
 def listeners(host: Host) -> Listeners:
     """Return what listens on `host`, read as root with one command. Raises ProbeError when it cannot be read."""
-    done = host.run("sh -c %s", _QUESTION)
+    done = host.run(_QUESTION)
     if done.rc != 0 or "== end" not in done.stdout:
         raise ProbeError(
             says(

@@ -90,15 +90,20 @@ def trials(host: Host, services: Sequence[str], *, deny: int, tallies: Sequence[
 
     Raises ProbeError when a trial could not be made.
     """
-    found = [trial for service in services for trial in _try(host, service, deny, tallies)]
-    if len(found) != 2 * len(services):
+    given = [_given(service, deny, tallies) for service in services]
+    found = [
+        trial for output in private_etc.run_all(host, _SCRIPT, given, hide=tallies) for trial in parse(output)
+    ]
+    if [(trial.service, trial.account) for trial in found] != [
+        (service, account) for service in services for account in ("user", "root")
+    ]:
         raise ProbeError(
             says(en=f"only {len(found)} trials were made: {found}", zh=f"仅完成 {len(found)} 次实测：{found}")
         )
     return found
 
 
-def _try(host: Host, service: str, deny: int, tallies: Sequence[str]) -> list[Trial]:
+def _given(service: str, deny: int, tallies: Sequence[str]) -> str:
     given = {
         "user": "m" + _letters(),
         "caller": "n" + _letters(),
@@ -109,8 +114,7 @@ def _try(host: Host, service: str, deny: int, tallies: Sequence[str]) -> list[Tr
         "service": service,
         "tallies": " ".join(tallies),
     }
-    settings = "\n".join(f"{name}={shlex.quote(value)}" for name, value in given.items())
-    return parse(private_etc.run(host, settings + _SCRIPT, hide=tallies))
+    return "\n".join(f"{name}={shlex.quote(value)}" for name, value in given.items()) + "\n"
 
 
 def _letters() -> str:

@@ -90,6 +90,7 @@ for tool in chpasswd grep passwd sed setpriv timeout tr; do
     command -v "$tool" > /dev/null || { echo "$tool is missing" >&2; exit 3; }
 done
 file_of() { for d in /tmp/pam.d /usr/lib/pam.d /usr/share/pam.d; do [ ! -e "$d/$1" ] || { echo "$d/$1"; return; }; done; }
+printf '%s\n' "$rows" | sed "s/^@ /$service /" | grep -v "$without" > /tmp/rows
 hash() { sed -n "s/^$1:\([^:]*\):.*/\1/p" /etc/shadow; }
 cp -aL /etc/pam.d /tmp/pam.d
 while read -r service by number name uid password; do
@@ -149,29 +150,43 @@ def attempts(host: Host, services: Sequence[str], *, minlen: int, minclass: int)
     `chpasswd` is tried by itself where it asks PAM. Of any other service the stack is put in the place of `passwd`'s,
     in the private copy. Raises ProbeError when an attempt could not be made.
     """
+    # Each service is tried in a copy of /etc of its own: the same passwords and account names serve for all.
+    own = {by: candidates(minlen=minlen, minclass=minclass, user=_name()) for by in ("root", "user")}
+    by_chpasswd = candidates(minlen=minlen, minclass=minclass, user=_name())
+    tried: list[dict[tuple[str, str], list[Candidate]]] = []
+    for service in services:
+        tried.append({(service, by): row for by, row in own.items()})
+    if tried:
+        tried[0]["chpasswd", "root"] = by_chpasswd
+    rows = _rows({**{("@", by): row for by, row in own.items()}, ("chpasswd", "root"): by_chpasswd})
+    script = f"current={shlex.quote(_current())}\nrows={shlex.quote(rows)}\n{_SCRIPT}"
+    given = [
+        f"service={shlex.quote(service)}\nwithout={'^$' if place == 0 else '^chpasswd'}\n"
+        for place, service in enumerate(services)
+    ]
     found: list[Attempt] = []
-    for number, service in enumerate(services):
-        paths = [(service, "root"), (service, "user"), *([("chpasswd", "root")] if number == 0 else [])]
-        found += _try(host, paths, minlen=minlen, minclass=minclass)
+    for group, output in zip(tried, private_etc.run_all(host, script, given), strict=True):
+        found += _complete(group, output)
     return found
 
 
-def _try(host: Host, paths: Sequence[tuple[str, str]], *, minlen: int, minclass: int) -> list[Attempt]:
-    tried = {path: candidates(minlen=minlen, minclass=minclass, user=_name()) for path in paths}
+def _rows(tried: Mapping[tuple[str, str], Sequence[Candidate]]) -> str:
     # No host gives out user ids of this height, and no account of the host has them.
     uid = itertools.count(2_000_000_000 + secrets.randbelow(100_000_000))
-    rows = [
+    return "\n".join(
         f"{service} {by} {number} {candidate.user or _name()} {next(uid)} {candidate.password}"
         for (service, by), row in tried.items()
         for number, candidate in enumerate(row)
-    ]
-    given = f"current={shlex.quote(_current())}\ncat > /tmp/rows <<'END'\n{chr(10).join(rows)}\nEND\n"
-    output = private_etc.run(host, given + _SCRIPT)
+    )
+
+
+def _complete(tried: Mapping[tuple[str, str], Sequence[Candidate]], output: str) -> list[Attempt]:
+    """Return the attempts in `output`. Raises ProbeError when one that was to be made is missing."""
     found = parse(output, tried)
     done = Counter((attempt.service, attempt.by) for attempt in found)
-    for path in paths:
+    for path, row in tried.items():
         # chpasswd does not ask PAM everywhere.
-        if done[path] != len(tried[path]) and (path[0] != "chpasswd" or done[path]):
+        if done[path] != len(row) and (path[0] != "chpasswd" or done[path]):
             raise ProbeError(
                 says(
                     en=f"attempts through {path[0]} by {path[1]} are missing: {output}",

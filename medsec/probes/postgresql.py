@@ -196,7 +196,7 @@ def servers(host: Host) -> list[Server]:
     for line in parts["servers"]:
         pid, _, program = line.partition("\t")
         script = _ASK.replace("@MARK@", _MARK).replace("@PID@", str(int(pid))).replace("@PROGRAM@", program)
-        answer = host.run(script)
+        answer = host.run(script, once=True)
         parts = sections(answer.stdout)
         if answer.rc != 0 or "end" not in parts:
             raise _not_asked(answer.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,18 +19,14 @@ from medsec.lab import Lab
 
 pytestmark = pytest.mark.xdist_group("judge")
 
-INDEX = int(os.environ.get("MEDSEC_LAB_INDEX", "0")) or 1 + int(
-    os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-)
 WORDS = {"zh": "文", "en": "text"}
 # Users of the host `well` who may log in with the lab's key, and what sudo grants them.
 USERS = {"without": "", "asked": "asked ALL=(ALL) ALL"}
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
+def lab(lab: Lab) -> Iterator[Lab]:
     """`well`, with users whom sudo refuses or asks for a password, and `bare`, which has no Python."""
-    lab = Lab("clinic", INDEX)
     for name in ("well", "bare"):
         lab.add_host(name, kind="server")
     lab.host("bare").run_as_root("mkdir /root/away; mv /usr/bin/python3* /root/away/").check_returncode()
@@ -41,7 +36,8 @@ def lab() -> Iterator[Lab]:
             f"echo '{rule}' > /etc/sudoers.d/{user}"
         ).check_returncode()
     yield lab
-    lab.down()
+    for name in ("well", "bare"):
+        lab.remove_host(name)
 
 
 @pytest.fixture
@@ -203,11 +199,11 @@ def test_what_hangs_is_stopped_on_the_host_too(lab: Lab, login: Login, control: 
 def test_a_connection_lost_midway_leaves_the_rest_unreachable_and_the_others_alone(
     lab: Lab, login: Login, control: MakeControl
 ) -> None:
-    kills = "if host.check_output('uname -n') == 'well':\n    host.run('pkill -9 -u admin sshd')"
+    kills = "if host.check_output('uname -n; sleep 2').startswith('well'):\n    host.run('sleep 1; pkill -9 -u admin sshd')"
     controls = [
         control("a_before", "host.run('true')"),
         control("b_kills", kills),
-        control("c_after", "host.run('true')"),
+        control("c_after", "host.run('true'); host.run('sleep 3'); host.run('true')"),
     ]
     result = run(
         {"well": login, "bare": replace(login, address=lab.host("bare").address)},
@@ -231,11 +227,14 @@ def test_a_host_that_freezes_midway_is_given_up_in_time(lab: Lab, login: Login, 
     """No answer and no reset, as when the line goes: the command's time and one more look, not one per check."""
     bare = replace(login, address=lab.host("bare").address)
     freezes = "host.run('(sleep 1; nft add table inet t; nft add chain inet t i \"{ type filter hook input priority 0; policy drop; }\") >/dev/null 2>&1 & sleep 30')"
-    controls = [control("a_freezes", freezes), *(control(f"later_{n}", "host.run('true')") for n in range(8))]
+    controls = [control("a_freezes", freezes), *(control(f"later_{n}", "host.run('sleep 2')") for n in range(8))]
     started = time.monotonic()
     try:
         result = run({"bare": bare}, controls, limits=Limits(command=4, connect=4))
     finally:
         lab.host("bare").run_as_root("nft flush ruleset")
-    assert {finding.verdict for finding in result.findings} == {Verdict.UNREACHABLE}
+    seen = {finding.control: finding.verdict for finding in result.findings}
+    # What ran beside it may have been answered before the line went; nothing else can have been.
+    assert {seen["a_freezes"], *(seen[f"later_{n}"] for n in range(3, 8))} == {Verdict.UNREACHABLE}
+    assert set(seen.values()) <= {Verdict.PASS, Verdict.UNREACHABLE}
     assert time.monotonic() - started < 20

@@ -547,10 +547,14 @@ forget() { # RUN KEEP
 }
 
 # Lets the host go when the controller has been silent for a minute: a dead link shows itself by nothing else.
-watchdog() { # PID
+watchdog() { # PID RUN
   last=
   silent=0
   while sleep 10; do
+    if ! kill -0 "$1" 2> /dev/null; then
+      leave "$2"
+      exit 0
+    fi
     if [ -e "$base/busy" ]; then continue; fi
     now=$(cat "$base/beat" 2> /dev/null || true)
     if [ "$now" = "$last" ]; then silent=$((silent + 1)); else silent=0; fi
@@ -572,11 +576,13 @@ session() { # RUN TOKEN KEEP
       exit 0
     fi
   done
-  watchdog $$ 9>&- > /dev/null 2>&1 < /dev/null &
+  watchdog $$ "$1" 9>&- > /dev/null 2>&1 < /dev/null &
   guard=$!
   # shellcheck disable=SC2064 # the run's name as it is now
   trap "kill $guard 2> /dev/null || true; leave '$1'" EXIT
-  trap 'exit 1' TERM
+  trap 'exit 1' TERM HUP INT
+  # Where the link is gone an answer cannot be written; that must not end the session before it has looked after its step.
+  trap '' PIPE
   set +e
   rm -f "$base/busy"
   forget "$1" "$3"

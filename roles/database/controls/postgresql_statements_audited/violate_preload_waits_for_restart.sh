@@ -1,5 +1,6 @@
 #!/bin/sh
 # expect: pgaudit is not loaded
+# lasting: the server has restarted, with the settings that waited for it
 # kind: db
 # Everything is written down, but the server was never restarted: it runs without pgaudit.
 set -eu

@@ -85,7 +85,7 @@ listing() { # FOLDER CONTROL
     done
     of "$1" unit "$2" | while IFS= read -r unit; do
       # What enables, masks, extends or renames a unit; the links of its SysV twin as well.
-      find "$units" -maxdepth 2 \( -path "$units/$unit" -o -path "$units/*.wants/$unit" -o -path "$units/*.requires/$unit" -o -path "$units/$unit.d/*" -o -lname "*/$unit" \) \
+      find "$units" -maxdepth 2 \( -path "$units/$unit" -o -path "$units/*.wants/$unit" -o -path "$units/*.requires/$unit" -o -path "$units/$unit.d" -o -path "$units/$unit.d/*" -o -lname "*/$unit" \) \
         -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
       find /etc/rc?.d -maxdepth 1 -name "[SK][0-9][0-9]${unit%.service}" -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0' 2> /dev/null || true
     done
@@ -482,7 +482,8 @@ take_back() { # FOLDER CONTROLS
       if [ ! -e "$tree$path" ] && [ ! -L "$tree$path" ]; then if [ -d "$path" ] && [ ! -L "$path" ]; then rmdir "$path" 2> /dev/null; else rm -f "$path"; fi; fi
     done' sh "$1/before" || true
   existing "$1/before" < "$1/touched" > "$1/list"
-  copy "$1/list" "$1/before" /
+  # A folder on the way that had to go as well is made as folders are.
+  (umask 022 && copy "$1/list" "$1/before" /)
   sync -f /etc
   if [ -s "$1/touched" ]; then
     : > "$1/units.wanted"

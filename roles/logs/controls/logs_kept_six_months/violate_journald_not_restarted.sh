@@ -1,5 +1,6 @@
 #!/bin/sh
 # expect: journald has not read its settings since they changed: /etc/systemd/journald.conf.d
+# lasting: the daemon has read its settings
 # The files say the right thing; the running daemon has never read them.
 set -eu
 sed -i -E 's/rotate [0-9]+/rotate 40/' /etc/logrotate.d/*

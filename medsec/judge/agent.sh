@@ -42,10 +42,11 @@ ms_run() {
   ms_clock
   ms_began=$ms_now
   echo "run $1 $2 $3 $ms_began $ms_out $ms_err" >&4
+  # In a subshell: else dash would write "Killed" to where the command writes.
   if [ "$ms_timeout" = yes ]; then
-    timeout -k 5 "$3" sh -c "$4" > "$ms_dir/o$1" 2> "$ms_dir/e$1" 4>&-
+    (exec timeout -k 5 "$3" sh -c "$4" > "$ms_dir/o$1" 2> "$ms_dir/e$1" 4>&-)
   else
-    sh -c "$4" > "$ms_dir/o$1" 2> "$ms_dir/e$1" 4>&-
+    (exec sh -c "$4" > "$ms_dir/o$1" 2> "$ms_dir/e$1" 4>&-)
   fi
   ms_code=$?
   ms_clock

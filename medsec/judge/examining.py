@@ -49,7 +49,7 @@ def examine(
 
 def gathers(connection: ConnectedHost) -> bool:
     """Return whether the checks of this host can be asked together."""
-    return hasattr(connection.backend.inner, "exchange")
+    return getattr(connection.backend.inner, "exchange", None) is not None
 
 
 def _gathered(

@@ -10,7 +10,8 @@ import shlex
 # a local process does; what it would print of that itself is none of the command's output.
 _WRAPPER = (
     'PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"; export PATH; exec 3>&2 2>/dev/null; '
-    'if command -v timeout >/dev/null; then timeout -k 5 "$1" sh -c "$2" 2>&3 3>&-; else sh -c "$2" 2>&3 3>&-; fi; exit'
+    'if command -v timeout >/dev/null; then (exec timeout -k 5 "$1" sh -c "$2" 2>&3 3>&-); '
+    'else (exec sh -c "$2" 2>&3 3>&-); fi; exit'
 )
 _GRACE = 5
 

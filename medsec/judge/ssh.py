@@ -21,7 +21,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from medsec.errors import HostUnreachable
 from medsec.evidence.plain import plain
 from medsec.inventory.hosts import Host, Login
-from medsec.judge.channel import AgentChannel
+from medsec.judge.channel import AgentChannel, Traffic
 from medsec.judge.frames import Answer, Lane
 from medsec.judge.privilege import as_root
 from medsec.judge.recording import ConnectedHost, connected
@@ -41,9 +41,13 @@ class SshTransport:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
+        # What the frames to each host cost, by the host's name.
+        self.traffic: dict[str, Traffic] = {}
 
     def connect(self, host: Host) -> ConnectedHost:
-        return connected(SshBackend(host, open_clients(host, self.limits), self.limits))
+        backend = SshBackend(host, open_clients(host, self.limits), self.limits)
+        self.traffic[host.name] = backend.agent.traffic
+        return connected(backend)
 
 
 class SshBackend(BaseBackend):  # type: ignore[misc]

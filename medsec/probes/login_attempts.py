@@ -35,6 +35,7 @@ for tool in awk chpasswd sed setpriv su timeout; do
 done
 for account in "$user" "$caller"; do
     if getent passwd "$account" > /dev/null 2>&1; then echo "the account name $account is taken" >&2; exit 3; fi
+    free_uid
     echo "$account:x:$uid:$uid::/nonexistent:/bin/sh" >> /etc/passwd
     echo "$account:!:19000:0:99999:7:::" >> /etc/shadow
     echo "$account:x:$uid:" >> /etc/group
@@ -92,7 +93,9 @@ def trials(host: Host, services: Sequence[str], *, deny: int, tallies: Sequence[
     """
     given = [_given(service, deny, tallies) for service in services]
     found = [
-        trial for output in private_etc.run_all(host, _SCRIPT, given, hide=tallies) for trial in parse(output)
+        trial
+        for output in private_etc.run_all(host, private_etc.FREE_UID + _SCRIPT, given, hide=tallies)
+        for trial in parse(output)
     ]
     if [(trial.service, trial.account) for trial in found] != [
         (service, account) for service in services for account in ("user", "root")
@@ -107,7 +110,7 @@ def _given(service: str, deny: int, tallies: Sequence[str]) -> str:
     given = {
         "user": "m" + _letters(),
         "caller": "n" + _letters(),
-        "uid": str(2_000_000_000 + secrets.randbelow(100_000_000)),
+        "uid": str(private_etc.some_uid()),
         "right": secrets.token_hex(12),
         "wrong": secrets.token_hex(12),
         "deny": str(deny),

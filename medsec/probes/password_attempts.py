@@ -90,7 +90,12 @@ for tool in chpasswd grep passwd sed setpriv timeout tr; do
     command -v "$tool" > /dev/null || { echo "$tool is missing" >&2; exit 3; }
 done
 file_of() { for d in /tmp/pam.d /usr/lib/pam.d /usr/share/pam.d; do [ ! -e "$d/$1" ] || { echo "$d/$1"; return; }; done; }
-printf '%s\n' "$rows" | sed "s/^@ /$service /" | grep -v "$without" > /tmp/rows
+printf '%s\n' "$rows" | sed "s/^@ /$service /" | grep -v "$without" > /tmp/named
+while read -r service by number name password; do
+    free_uid
+    echo "$service $by $number $name $uid $password"
+    uid=$((uid + 1))
+done < /tmp/named > /tmp/rows
 hash() { sed -n "s/^$1:\([^:]*\):.*/\1/p" /etc/shadow; }
 cp -aL /etc/pam.d /tmp/pam.d
 while read -r service by number name uid password; do
@@ -159,9 +164,9 @@ def attempts(host: Host, services: Sequence[str], *, minlen: int, minclass: int)
     if tried:
         tried[0]["chpasswd", "root"] = by_chpasswd
     rows = _rows({**{("@", by): row for by, row in own.items()}, ("chpasswd", "root"): by_chpasswd})
-    script = f"current={shlex.quote(_current())}\nrows={shlex.quote(rows)}\n{_SCRIPT}"
+    script = f"current={shlex.quote(_current())}\nrows={shlex.quote(rows)}\n{private_etc.FREE_UID}{_SCRIPT}"
     given = [
-        f"service={shlex.quote(service)}\nwithout={'^$' if place == 0 else '^chpasswd'}\n"
+        f"uid={private_etc.some_uid()}\nservice={shlex.quote(service)}\nwithout={'^$' if place == 0 else '^chpasswd'}\n"
         for place, service in enumerate(services)
     ]
     found: list[Attempt] = []
@@ -171,10 +176,8 @@ def attempts(host: Host, services: Sequence[str], *, minlen: int, minclass: int)
 
 
 def _rows(tried: Mapping[tuple[str, str], Sequence[Candidate]]) -> str:
-    # No host gives out user ids of this height, and no account of the host has them.
-    uid = itertools.count(2_000_000_000 + secrets.randbelow(100_000_000))
     return "\n".join(
-        f"{service} {by} {number} {candidate.user or _name()} {next(uid)} {candidate.password}"
+        f"{service} {by} {number} {candidate.user or _name()} {candidate.password}"
         for (service, by), row in tried.items()
         for number, candidate in enumerate(row)
     )

@@ -244,17 +244,18 @@ printf '%s\n' "$homes" | while IFS= read -r home; do
   for path in @HOME_GLOBS@; do if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi; done
 done
 section files
+named() { find "$@" \( @NAMES@ \) @RUNNABLE@ -print 2> /dev/null; }
 listed=$(printf '%s\n' "$homes" | grep -vE '^/(home|root)(/|$)')
 for root in @ROOTS@; do
-  [ -d "$root" ] && find "$root/" -xdev -maxdepth @DEPTH@ -mindepth 1 \( @NAMES@ \) @RUNNABLE@ -print 2> /dev/null
+  [ -d "$root" ] && named "$root/" -xdev -maxdepth @DEPTH@ -mindepth 1
 done
 printf '%s\n' "$listed" | while IFS= read -r home; do
   case $home in /home/* | /var/lib/* | /srv/* | /opt/*)
-    find "$home/" -xdev -maxdepth 3 -mindepth 1 \( @NAMES@ \) @RUNNABLE@ -print 2> /dev/null ;;
+    named "$home/" -xdev -maxdepth 3 -mindepth 1 ;;
   esac
 done
-find /usr/bin /usr/sbin /bin /sbin /usr/games /snap/bin /var/lib/snapd/snaps /usr/share/applications /usr/local/share/applications /etc/xdg/autostart \
-  -maxdepth 1 -mindepth 1 \( @NAMES@ \) @RUNNABLE@ -print 2> /dev/null
+named /usr/bin /usr/sbin /bin /sbin /usr/games /snap/bin /var/lib/snapd/snaps /usr/share/applications /usr/local/share/applications /etc/xdg/autostart \
+  -maxdepth 1 -mindepth 1
 section launches
 {
   find /etc/systemd/system /run/systemd/system /usr/local/lib/systemd /etc/systemd/user -follow -type f -print 2> /dev/null

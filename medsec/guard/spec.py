@@ -19,18 +19,20 @@ _ANY_DEPTH = 64
 def spec(controls: Iterable[tuple[Control, Params]]) -> str:
     """Return the lines that tell `guard.sh save` what `controls` may touch with their parameters.
 
-    A control whose folder has a `scope.py` tells on the host itself which files it would change; every other one is
-    taken at its `touches`. Raises UsageError where a scope cannot be loaded.
+    A control whose folder has a `scope.py` tells on the host itself which files it would change outside /etc; every
+    other one is taken at its `touches`. Raises UsageError where a scope cannot be loaded.
     """
     return "".join(f"{line}\n" for control, params in controls for line in _lines(control, params))
 
 
 def _lines(control: Control, params: Params) -> Iterator[str]:
-    if control.scope_path.is_file():
+    scoped = control.scope_path.is_file()
+    if scoped:
         script = base64.b64encode(_scope(control.scope_path, params).encode()).decode("ascii")
         yield f"scope\t{control.id}\t{script}"
-    else:
-        for pattern in control.touches.files:
+    for pattern in control.touches.files:
+        # Settings are small wherever they lie below /etc; it is the rest that a scope narrows down.
+        if not scoped or pattern.startswith("/etc/"):
             levels = depth(pattern)
             yield f"find\t{control.id}\t{prefix(pattern)}\t{_ANY_DEPTH if levels is None else levels}\t{regex(pattern)}"
     yield from (f"unit\t{control.id}\t{unit}" for unit in control.touches.units)

@@ -1,5 +1,6 @@
 #!/bin/sh
 # expect: VNC server: process
+# lasting: a program that was ended is not started again
 # A VNC server under an innocent name, started by hand, its package and its file gone again: only the running process shows it.
 set -eu
 apt-get -qq -y install tigervnc-standalone-server > /dev/null 2>&1

@@ -90,7 +90,7 @@ for tool in chpasswd grep passwd sed setpriv timeout tr; do
     command -v "$tool" > /dev/null || { echo "$tool is missing" >&2; exit 3; }
 done
 file_of() { for d in /tmp/pam.d /usr/lib/pam.d /usr/share/pam.d; do [ ! -e "$d/$1" ] || { echo "$d/$1"; return; }; done; }
-printf '%s\n' "$rows" | sed "s/^@ /$service /" | grep -v "$without" > /tmp/named
+printf '%s\n' "$rows" | grep -v "$without" | sed "s/^@ /$service /" > /tmp/named
 while read -r service by number name password; do
     free_uid
     echo "$service $by $number $name $uid $password"

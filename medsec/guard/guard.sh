@@ -92,7 +92,7 @@ listing() { # FOLDER CONTROL
     if [ -n "$(of "$1" account "$2")" ]; then
       find /etc -maxdepth 1 -regextype posix-extended -regex '/etc/(passwd|shadow|group|gshadow|subuid|subgid)-?' -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
     fi
-  } | sort -zu
+  } | grep -zv "$tab$units/.*medsec-revert-" | sort -zu
 }
 
 paths_in() { cut -z -f 2-; }

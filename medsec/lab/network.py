@@ -92,7 +92,11 @@ class Network:
         return self.ipv4(zone, GATEWAY_NUMBER), self.ipv6(zone, GATEWAY_NUMBER)
 
     def up(self) -> None:
-        """Make the bridges that are missing; packets for hosts that are not there stay on this machine."""
+        """Make the bridges that are missing; packets for hosts that are not there stay on this machine.
+
+        Raises LabError where another interface has an address of this lab's networks: packets would go there.
+        """
+        self._refuse_neighbours()
         ipv4, ipv6 = self.everything
         commands = [
             f"route replace unreachable {ipv4} metric 9999",
@@ -110,6 +114,22 @@ class Network:
         for family in _FAMILIES:
             names = [self.bridge(zone) for zone in self.definition.zones]
             _ip([_rule("add", name) for name in names if (family, name) not in bound], family)
+
+    def _refuse_neighbours(self) -> None:
+        listed: list[dict[str, Any]] = json.loads(machine.run(["ip", "-4", "-j", "addr"]).stdout or "[]")
+        for interface in listed:
+            name = interface["ifname"]
+            own = re.match(rf"ms{self.index}[-.]", name)
+            for address in interface["addr_info"]:
+                if not own and address["local"].startswith(self.prefix):
+                    raise LabError(
+                        says(
+                            en=f"interface {name} has {address['local']}, which belongs to lab {self.index} "
+                            "(`vagrant destroy` and `ip link delete` take Vagrant's away); remove it, or choose another MEDSEC_LAB_INDEX",
+                            zh=f"网络接口 {name} 占用了 {address['local']}，属于实验环境 {self.index} 的网段"
+                            "（Vagrant 的接口可用 `vagrant destroy` 和 `ip link delete` 移除）；请移除该接口，或改用其他 MEDSEC_LAB_INDEX",
+                        )
+                    )
 
     def _new_bridge(self, zone: str) -> list[str]:
         name = self.bridge(zone)

@@ -48,7 +48,7 @@ class Site:
         self.judged: list[list[str]] = []
 
     def _control(self, roles: Path, name: str, **more: Any) -> Control:
-        return site.make_control(roles, name, path="/nowhere", **more)
+        return site.make_control(roles, name, path=str(tmp_path / "nowhere"), **more)
 
     def path(self, host: str, control: str) -> Path:
         return self.target / f"{host}-{control}"
@@ -183,7 +183,7 @@ def test_the_guard_hears_where_the_engine_did_not_come_to_its_end(tmp_path: Path
     broken = site.make_control(
         tmp_path / "roles",
         "a_broken",
-        path="/nowhere",
+        path=str(tmp_path / "nowhere"),
         tasks=site.BROKEN_TASKS,
         deploy=site.BROKEN_DEPLOY,
         risk="access",
@@ -198,7 +198,7 @@ def test_risky_controls_come_one_by_one_and_on_no_more_hosts_than_the_engine_wor
     tmp_path: Path,
 ) -> None:
     clinic = Site(tmp_path)
-    second = site.make_control(tmp_path / "roles", "a_second_door", path="/nowhere", risk="access")
+    second = site.make_control(tmp_path / "roles", "a_second_door", path=str(tmp_path / "nowhere"), risk="access")
     guard = Watch()
     selection = replace(clinic.selection(), controls=site.catalogue(clinic.controls["a_door"], second), forks=1)
     apply(selection, AnsibleEngine(), judge=clinic.judge, on_event=lambda event: None, guard=guard)

@@ -48,7 +48,7 @@ class Site:
         self.judged: list[list[str]] = []
 
     def _control(self, roles: Path, name: str, **more: Any) -> Control:
-        return site.make_control(roles, name, path=str(tmp_path / "nowhere"), **more)
+        return site.make_control(roles, name, path=str(self.target / "nowhere"), **more)
 
     def path(self, host: str, control: str) -> Path:
         return self.target / f"{host}-{control}"

@@ -106,6 +106,7 @@ _METAVARS: Final[Mapping[str, str]] = {
     "OTHER": "另一记录",
     "PATH": "路径",
     "PATTERN": "匹配式",
+    "PLAN": "计划文件",
     "PRODUCT": "产品",
     "RANGE": "",
     "RUN": "记录",

@@ -195,7 +195,9 @@ need_room() { # FOLDER LIST
   needed=$(xargs -0 -r stat -c '%F %s' -- < "$2" | sed -n 's/^regular.* //p' | awk '{ sum += $1 + 4096 } END { printf "%d", sum / 512 + 2048 }')
   free=$(df -Pk "$1" | awk 'NR == 2 { print $4 }')
   if [ "$free" -lt "$needed" ]; then die "$1: $free KiB free, $needed KiB needed to save what would change; make room and try again"; fi
-  fallocate -l "$((needed / 2))K" "$1/reserve" || die "$1: no room to save what would change; make room and try again"
+  # Not every file system can set room aside without writing it.
+  fallocate -l "$((needed / 2))K" "$1/reserve" 2> /dev/null || dd if=/dev/zero of="$1/reserve" bs=1024 count="$((needed / 2))" 2> /dev/null ||
+    die "$1: no room to save what would change; make room and try again"
 }
 
 save() { # RUN STEP
@@ -567,7 +569,7 @@ watchdog() { # PID RUN
 session() { # RUN TOKEN KEEP
   exec 9>> "$base/lock"
   if ! flock -n 9; then say "held by $(tail -n 1 "$base/holder")"; say "$2 75"; exit 0; fi
-  printf '%s\n' "$1" > "$base/holder"
+  printf 'run %s of %s, since %s\n' "$1" "${SUDO_USER:-root}" "$(date '+%F %T %z')" > "$base/holder"
   for other in "$base"/*/; do
     if grep -qsx -e armed -e saved "$other"[0-9]*/state; then
       say "unconfirmed changes of run $(basename "$other") are being taken back; try again in two minutes"

@@ -65,11 +65,13 @@ class HostGuard:
 
     @contextmanager
     def hold(self, hosts: Sequence[str]) -> Iterator[Mapping[str, Text]]:
-        """Take `hosts`; see `medsec.engines.guard.Guard.hold`."""
+        """Take `hosts`; see `medsec.engines.guard.Guard.hold`. Raises UsageError for a setting out of range."""
+
+        keep = {name: settings(self._inventory.hosts[name]).keep for name in hosts}
 
         def take(name: str) -> _Held:
             host = self._inventory.hosts[name]
-            return _Held(host, Session(host, self._run, keep=settings(host).keep))
+            return _Held(host, Session(host, self._run, keep=keep[name]))
 
         taken, refused = self._each(hosts, take)
         self._held = taken

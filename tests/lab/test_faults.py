@@ -60,7 +60,8 @@ HARM: dict[str, tuple[str, list[str], list[str]]] = {
 @pytest.fixture
 def host(lab: Lab) -> Iterator[LabHost]:
     made = lab.add_host(f"f-{time.monotonic_ns() % 10**9}", kind="server")
-    made.run_as_root("apt-get -q install -y nftables > /dev/null 2>&1", timeout=300).check_returncode()
+    made.run_as_root("systemctl is-system-running --wait > /dev/null", timeout=120)
+    made.run_as_root("apt-get -q install -y nftables > /dev/null", timeout=300).check_returncode()
     yield made
     lab.remove_host(made.name)
 
@@ -72,7 +73,8 @@ def test_harm_is_taken_back_and_a_mended_remedy_then_works(
 ) -> None:
     harm, files, units = HARM[fault]
     inventory = faults.inventory(lab, host, tmp_path / "site", medsec_guard_seconds=30)
-    broken = faults.control(tmp_path / "roles", harm, files, units)
+    # Long enough for the watch to see it.
+    broken = faults.control(tmp_path / "roles", f"{harm}; sleep 3", files, units)
     before = overlay.listing(host.upper)
     run = tmp_path / "runs/20261122T000000Z-aaaaaa"
     with faults.watched(lab, host) as watch:

@@ -219,6 +219,8 @@ def _lane(task: Task, courses: Courses) -> Lane:
 
 def _advance(task: Task) -> Iterator[Task]:
     """Give the task the answers that are there, as long as they are to what it asks; yield it when it is done."""
+    if task.done:  # an answer that was asked ahead in vain comes after its end
+        return
     while not task.done and task.answers:
         answer, command = task.answers.popleft(), task.sent.popleft()
         if task.question is None or task.question.command != command:

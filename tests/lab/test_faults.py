@@ -132,9 +132,7 @@ def test_a_cut_in_the_middle_leaves_the_host_as_it_was(
     lab: Lab, host: LabHost, tmp_path: Path, fault: str, cut: Cut, tool: str, risk: str
 ) -> None:
     inventory = faults.inventory(lab, host, tmp_path / "site", medsec_guard_seconds=30)
-    slow = (
-        f"echo begun > {faults.MARK}.begun; sleep 8; echo 'AllowUsers nobody' > /etc/ssh/sshd_config.d/00-x.conf"
-    )
+    slow = f"echo begun > {faults.MARK}.begun; sleep 8; echo '# changed' > /etc/ssh/sshd_config.d/00-x.conf"
     control = faults.control(tmp_path / "roles", slow, [*SSHD, faults.MARK + "*"], ["ssh.service"], risk)
     before = overlay.listing(host.upper)
     run = tmp_path / "runs/20261122T000000Z-aaaaaa"
@@ -149,10 +147,11 @@ def test_a_cut_in_the_middle_leaves_the_host_as_it_was(
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         happened.set()
 
+    done = None
     with faults.watched(lab, host) as watch:
         threading.Thread(target=when_begun, daemon=True).start()
         try:
-            faults.run_apply(faults.select(inventory, control), tool, run)
+            done = faults.run_apply(faults.select(inventory, control), tool, run)
         except KeyboardInterrupt:
             assert cut is _kill_the_engine
     assert happened.is_set()
@@ -160,6 +159,11 @@ def test_a_cut_in_the_middle_leaves_the_host_as_it_was(
     assert watch.tries[-1][1]
     assert watch.shut <= faults.LONGEST
     faults.note(f"{fault} ({'risky' if risk == 'access' else 'ordinary'} control)", tool, watch.shut)
+    # Wholly there, where the connection outlived the cut, or wholly not.
+    if done is not None and done.result is not None and done.result.outcomes[host.name, "a_fault"].finished:
+        assert (host.upper / "etc/ssh/sshd_config.d/00-x.conf").read_text() == "# changed\n"
+        assert read_journal(run)[-1].state in ("recorded", "confirmed")
+        return
     assert faults.unlike(host, before) == []
     assert read_journal(run)
 

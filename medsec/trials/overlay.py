@@ -96,18 +96,18 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     return sorted(path for path in different if not any(regex.fullmatch(path) for regex in quiet))
 
 
-def not_restored(before: Mapping[str, str], after: Mapping[str, str], image: Mapping[str, str]) -> list[str]:
-    """Return the paths that are not what they were, with both marks: a restored file lies in the upper folder now, equal to the image's.
+def not_restored(before: Mapping[str, str], after: Mapping[str, str], image: Mapping[str, str]) -> dict[str, str]:
+    """Return the paths that are not what they were, each with both marks: a restored file lies in the upper folder now, equal to the image's.
 
     `image` holds the marks of the paths in question as the base image has them, `absent` where it has none.
     """
     quiet = [matcher(pattern) for pattern in NOISE]
-    return sorted(
-        f"{path} ({before.get(path, image[path])} -> {after.get(path, image[path])})"
-        for path in before.keys() | after.keys()
+    return {
+        path: f"{before.get(path, image[path])} -> {after.get(path, image[path])}"
+        for path in sorted(before.keys() | after.keys())
         if before.get(path, image[path]) != after.get(path, image[path])
         and not any(regex.fullmatch(path) for regex in quiet)
-    )
+    }
 
 
 def image_marks(paths: Iterable[str], layers: Sequence[Path]) -> Listing:

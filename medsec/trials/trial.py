@@ -275,8 +275,8 @@ class _Batch:
         image = self._image(case, {*before, *after})
         records = [matcher(pattern) for pattern in case.control.touches.records]
         return [
-            path
-            for path in overlay.not_restored(before, after, image)
+            f"{path} ({marks})"
+            for path, marks in overlay.not_restored(before, after, image).items()
             if not path.startswith("/var/lib/medsec") and not any(record.fullmatch(path) for record in records)
         ]
 

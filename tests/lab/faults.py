@@ -161,8 +161,8 @@ def unlike(host: LabHost, before: overlay.Listing) -> list[str]:
     after = overlay.listing(host.upper)
     image = overlay.image_marks({*before, *after}, host.place.images.lower(host.spec))
     return [
-        path
-        for path in overlay.not_restored(before, after, image)
+        f"{path} ({marks})"
+        for path, marks in overlay.not_restored(before, after, image).items()
         if not path.startswith(("/var/lib/medsec", "/home"))
     ]
 

@@ -10,8 +10,9 @@ HEAD = """\
 # Faults and how long people were shut out
 
 Made by `make faults` from `tests/lab/test_faults.py` and `test_controller_killed.py`; edit those, not this. Each fault is made on a real
-host during an apply; seconds are the longest stretch in which no fresh login with `sudo` succeeded (2 to 3 s of it are the login
-itself on a busy machine). The revert timer of these runs was 30 s (60 s where the controller was killed), the limit is 120 s.
+host during an apply; seconds are the longest stretch in which no fresh login with `sudo` succeeded (a second of it is the
+login itself). The revert timer of these runs was 30 s (60 s where the controller was killed); with the default of 90 s, what waits for the
+timer takes up to a minute more. The limit is 120 s.
 
 由 `make faults` 根据测试结果生成。每种故障都在整改过程中于真实主机上制造；秒数为无法重新登录并使用 `sudo` 的最长时间，上限 120 秒。
 

@@ -219,6 +219,9 @@ save() { # RUN STEP
   sort -zu -o "$folder/list" "$folder/list"
   need_room "$folder" "$folder/list"
   copy "$folder/list" / "$folder/before"
+  # What is not in the copy counts as not there before, and would be removed: the copy must be whole.
+  # shellcheck disable=SC2094 # both only read
+  existing "$folder/before" < "$folder/list" | cmp -s - "$folder/list" || die "$folder: the copy is not whole; files changed meanwhile, try again"
   sync -f "$folder"
   open_step "$1"
   become "$folder" saved

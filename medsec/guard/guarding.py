@@ -166,8 +166,10 @@ class HostGuard:
                 failed[name] = _text(error)
             except OSError as error:
                 failed[name] = says(
-                    en=f"host {name}: {self._journal.path}: {error.strerror}; nothing is changed without a record",
-                    zh=f"主机 {name}：{self._journal.path}：{error.strerror}；无法留下记录时不作改动",
+                    en=f"host {name}: {self._journal.path}: {error.strerror}; a step that is not recorded is not begun, "
+                    "and one that had begun stands as the host has it: make room, then see `medsec rollback`",
+                    zh=f"主机 {name}：{self._journal.path}：{error.strerror}；无法留下记录的步骤不会开始，"
+                    "已开始的以主机上的备份为准：请腾出空间，再参见 `medsec rollback`",
                 )
 
         if wanted:

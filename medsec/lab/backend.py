@@ -69,7 +69,9 @@ def await_banner(place: Place, name: str, spec: HostSpec, seconds: float) -> Non
     group = Group(place.id, name)
     end = time.monotonic() + seconds
     while not _banner(address):
-        if time.monotonic() > end or not group.populated():
+        if not group.populated():
+            raise LabError(_ended(place, name))
+        if time.monotonic() > end:
             raise LabError(_silent(place, name, address, seconds))
         time.sleep(0.03)
 
@@ -85,10 +87,20 @@ def _banner(address: str) -> bool:
 
 
 def _silent(place: Place, name: str, address: str, seconds: float) -> str:
-    console = place.console(name)
-    last = console.read_text(encoding="utf-8", errors="replace")[-1500:] if console.is_file() else ""
     return says(
         en=f"{name} ({address}) did not answer on port 22 within {seconds:.0f} s; "
-        f"the end of its console ({console}):\n{last}",
-        zh=f"{name}（{address}）在 {seconds:.0f} 秒内 22 端口无应答；控制台末尾内容（{console}）：\n{last}",
+        f"the end of its console ({place.console(name)}):\n{_last_words(place, name)}",
+        zh=f"{name}（{address}）在 {seconds:.0f} 秒内 22 端口无应答；控制台末尾内容（{place.console(name)}）：\n{_last_words(place, name)}",
     )
+
+
+def _ended(place: Place, name: str) -> str:
+    return says(
+        en=f"{name} stopped while it booted; the end of its console ({place.console(name)}):\n{_last_words(place, name)}",
+        zh=f"{name} 在启动过程中停止；控制台末尾内容（{place.console(name)}）：\n{_last_words(place, name)}",
+    )
+
+
+def _last_words(place: Place, name: str) -> str:
+    console = place.console(name)
+    return console.read_text(encoding="utf-8", errors="replace")[-1500:] if console.is_file() else ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,11 @@ class Group:
                 except FileNotFoundError:  # another lab has just taken the common folder away with itself
                     if attempt == _ATTEMPTS - 1:
                         raise
+
+    def inside(self, command: Sequence[str | Path]) -> list[str]:
+        """Return a command that enters the groups and then becomes `command`: whatever it starts is counted from the first moment."""
+        enter = "".join(f"echo $$ > {shlex.quote(str(folder))}/cgroup.procs; " for folder in self.folders)
+        return ["sh", "-c", f'{enter}exec "$@"', "sh", *(str(word) for word in command)]
 
     def populated(self) -> bool:
         """Tell whether any process is left."""

@@ -107,17 +107,19 @@ class Container:
         with self.place.console(self.name).open("wb") as console:
             # --fork: nobody waits for it, so that it is not the child of the process that asked for the host.
             subprocess.run(
-                [
-                    "setsid",
-                    "--fork",
-                    _LAUNCHER,
-                    self.name,
-                    disk,
-                    ":".join(str(folder) for folder in self.place.images.lower(self.spec)),
-                    self.place.images.repository(self.spec.suite) / "debs",
-                    ":".join(str(folder) for folder in self.group.folders),
-                    *links,
-                ],
+                self.group.inside(
+                    [
+                        "setsid",
+                        "--fork",
+                        _LAUNCHER,
+                        self.name,
+                        disk,
+                        ":".join(str(folder) for folder in self.place.images.lower(self.spec)),
+                        self.place.images.repository(self.spec.suite) / "debs",
+                        ":".join(str(folder) for folder in self.group.folders),
+                        *links,
+                    ]
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,

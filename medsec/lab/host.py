@@ -99,7 +99,7 @@ class LabHost:
             "-o",
             "BatchMode=yes",
             "-o",
-            "ConnectTimeout=10",
+            "ConnectTimeout=30",
             self.name,
         ]
         try:

@@ -32,7 +32,8 @@ network() { # LINK... : a fresh namespace NAME with one pair of virtual cards fo
   nsenter --net="/run/netns/$name" sh -c "$kernel_defaults"
   for link in "$@"; do
     IFS=, read -r outer inner mac bridge <<< "$link"
-    if [[ -e /sys/class/net/$outer ]]; then ip link delete "$outer"; fi
+    # That of the host before, which the kernel may be taking away at this moment.
+    ip link delete "$outer" 2> /dev/null || [[ ! -e /sys/class/net/$outer ]]
     ip link add "$outer" type veth peer name "$inner" address "$mac" netns "$name"
     ip link set "$outer" master "$bridge" up
   done
@@ -40,8 +41,6 @@ network() { # LINK... : a fresh namespace NAME with one pair of virtual cards fo
 
 main() { # in one piece, so that an upgrade of this file does not reach hosts that run
   if [[ $1 != --inside ]]; then
-    IFS=: read -ra cgroups <<< "$5"
-    for group in "${cgroups[@]}"; do echo $$ > "$group/cgroup.procs"; done
     exec unshare --mount --propagation slave "$0" --inside "$@"
   fi
   shift

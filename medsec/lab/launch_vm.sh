@@ -1,5 +1,5 @@
 #!/bin/bash
-# launch_vm.sh FOLDER REPOSITORY-DISK MEMORY CGROUP[:CGROUP] TAP,MAC,BRIDGE
+# launch_vm.sh FOLDER REPOSITORY-DISK MEMORY TAP,MAC,BRIDGE
 # Runs one virtual machine in software emulation until it powers off. FOLDER/disk.qcow2 is its disk; each boot takes the kernel and
 # the initramfs from that disk, so that what the host did to its own initramfs counts. Side channel mitigations are off: emulation
 # has no such processor, and they cost it a lot of time.
@@ -21,11 +21,9 @@ tap() {
 }
 
 main() { # in one piece, so that an upgrade of this file does not reach machines that run
-  local folder repository memory cgroups tap mac bridge group kernel_line again
+  local folder repository memory tap mac bridge kernel_line again
   folder=$1 repository=$2 memory=$3
-  IFS=: read -ra cgroups <<< "$4"
-  IFS=, read -r tap mac bridge <<< "$5"
-  for group in "${cgroups[@]}"; do echo $$ > "$group/cgroup.procs"; done
+  IFS=, read -r tap mac bridge <<< "$4"
   cd "$folder"
 
   # Waiting long for devices: where this machine is busy, an emulated one may need minutes for what takes others a second.

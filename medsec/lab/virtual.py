@@ -108,16 +108,17 @@ class VirtualMachine:
         link = self.place.network.links(self.spec)[0]
         with self.place.console(self.name).open("wb") as console:
             subprocess.run(
-                [
-                    "setsid",
-                    "--fork",
-                    _LAUNCHER,
-                    self._folder,
-                    self.place.images.repository_disk(self.spec.suite),
-                    str(self.spec.memory),
-                    ":".join(str(folder) for folder in self.group.folders),
-                    f"{link.outer},{link.mac},{link.bridge}",
-                ],
+                self.group.inside(
+                    [
+                        "setsid",
+                        "--fork",
+                        _LAUNCHER,
+                        self._folder,
+                        self.place.images.repository_disk(self.spec.suite),
+                        str(self.spec.memory),
+                        f"{link.outer},{link.mac},{link.bridge}",
+                    ]
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,

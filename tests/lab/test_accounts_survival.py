@@ -51,9 +51,11 @@ while time.monotonic() < end:
         try:
             data = os.read(terminal, 4096)
         except OSError:
-            break
-        if not data:
-            break
+            # login hangs the terminal up for a moment before it takes it.
+            if os.waitpid(child, os.WNOHANG)[0]:
+                break
+            time.sleep(0.1)
+            continue
         seen += data
     if prompts and prompts[0][0] in seen.rsplit(b"\\n", 1)[-1]:
         os.write(terminal, prompts.pop(0)[1].encode() + b"\\n")

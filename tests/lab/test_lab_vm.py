@@ -57,7 +57,7 @@ def test_a_stick_is_seen_unless_its_driver_is_refused(lab: Lab, fresh: LabHost) 
     assert _disks(fresh) == ["sda"]
     fresh.virtual.unplug()
     assert _disks(fresh) == []
-    refuse = "printf 'install usb-storage /bin/false\\ninstall uas /bin/false\\n' > /etc/modprobe.d/x.conf"
+    refuse = "printf 'install usb-storage /bin/false\\ninstall uas /bin/false\\n' > /etc/modprobe.d/x.conf; udevadm control --reload"
     # The driver lets go of the stick that was pulled when it comes to it.
     unload = "for i in $(seq 30); do modprobe -r uas usb-storage && exit 0; sleep 2; done; exit 1"
     fresh.run_as_root(f"{refuse}; {unload}", timeout=180).check_returncode()

@@ -52,7 +52,7 @@ vm-tests: venv ## trials that need a kernel of their own, on emulated machines: 
 
 faults: venv ## try every fault again, and write docs/faults.md
 	notes=$$(mktemp); trap 'rm -f "$$notes"' EXIT; \
-	MEDSEC_FAULTS="$$notes" $(BIN)/pytest -q -n $(WORKERS) tests/lab/test_faults.py tests/lab/test_controller_killed.py && \
+	MEDSEC_FAULTS="$$notes" $(BIN)/pytest -q -n $(WORKERS) tests/lab/test_faults.py tests/lab/test_controller_killed.py tests/lab/test_clock_jump_vm.py && \
 	$(BIN)/python -m tests.lab.faults_table "$$notes" > docs/faults.md
 
 acceptance: venv ## what a new user does

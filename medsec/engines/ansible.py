@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,19 @@ class AnsibleEngine:
 
     name: EngineName = "ansible"
 
+    def __init__(self) -> None:
+        self._shared: Path | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """See `medsec.engines.base.Engine.together`: one login a host, and its facts gathered once."""
+        with _folder() as folder:
+            self._shared = folder
+            try:
+                yield
+            finally:
+                self._shared = None
+
     def run(self, work: Work, on_event: OnEvent) -> EngineResult:
         """Run the remedies of `work` (see `medsec.engines.base.Engine.run`).
 
@@ -60,10 +73,12 @@ class AnsibleEngine:
         _validate(work)
         result = EngineResult.of(work)
         left = work.trimmed()
-        with _folder() as folder:
+        with nullcontext(self._shared) if self._shared else _folder() as folder:
             while left.todo:
                 _Run(left, result, on_event, folder).run()
                 left = _behind_failures(left, result)
+            if not result.complete:
+                _log_out(folder)  # a login that went through what failed may hang, or hold what was taken back
         return result
 
 
@@ -270,6 +285,10 @@ def _environment(work: Work, folder: Path) -> dict[str, str]:
         "ANSIBLE_ROLES_PATH": str(folder / "roles"),
         "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).with_name("callback")),
         "ANSIBLE_STDOUT_CALLBACK": "medsec_events",
+        # What one run has learned of a host, the next run that shares the folder need not ask for.
+        "ANSIBLE_GATHERING": "smart",
+        "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
+        "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(folder / "facts"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_NOCOLOR": "1",
@@ -297,10 +316,14 @@ def _folder() -> Iterator[Path]:
         try:
             yield folder
         finally:
-            for socket in (folder / "cp").glob("*"):
-                subprocess.run(
-                    ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "medsec"],
-                    capture_output=True,
-                    timeout=10,
-                    check=False,  # a master that is gone already is what is wanted
-                )
+            _log_out(folder)
+
+
+def _log_out(folder: Path) -> None:
+    for socket in (folder / "cp").glob("*"):
+        subprocess.run(
+            ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "medsec"],
+            capture_output=True,
+            timeout=10,
+            check=False,  # a master that is gone already is what is wanted
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -130,6 +131,10 @@ class Engine(Protocol):
     """A way of changing hosts."""
 
     name: EngineName
+
+    def together(self) -> AbstractContextManager[None]:
+        """Let the runs inside the block share what they can: the logins, and what was learned of the hosts."""
+        ...
 
     def run(self, work: Work, on_event: OnEvent) -> EngineResult:
         """Run the remedies of `work`, telling each step to `on_event` as it happens.

@@ -127,7 +127,7 @@ def _work(selection: Selection, todo: Mapping[str, Sequence[str]], mode: Mode) -
 
 def _run(work: Work, engine: Engine, guard: Guard, on_event: OnEvent) -> EngineResult:
     result = EngineResult.of(work)
-    with guard.hold(list(work.todo)) as untaken:
+    with guard.hold(list(work.todo)) as untaken, engine.together():
         work = _leave(work, untaken, result, on_event)
         for part, risky in _parts(work):
             # A host that was lost on the way is not tried again, and is not asked to put its way in at risk.

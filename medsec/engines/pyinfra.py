@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ class PyinfraEngine:
     """Changes hosts by pyinfra; works on hosts that have no Python."""
 
     name: EngineName = "pyinfra"
+
+    def together(self) -> AbstractContextManager[None]:
+        """See `medsec.engines.base.Engine.together`: a run of pyinfra keeps nothing for the next."""
+        return nullcontext()
 
     def run(self, work: Work, on_event: OnEvent) -> EngineResult:
         """Run the remedies of `work` (see `medsec.engines.base.Engine.run`)."""

@@ -7,7 +7,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,17 +67,20 @@ def control(roles: Path, harm: str, files: list[str], units: list[str], risk: st
     return Control.model_validate(value)
 
 
-def inventory(lab: Lab, host: LabHost, folder: Path, **variables: Any) -> Inventory:
-    """Write and load a site with this one host."""
+def inventory(lab: Lab, hosts: LabHost | Sequence[LabHost], folder: Path, **variables: Any) -> Inventory:
+    """Write and load a site with just these hosts."""
     options = f"-o UserKnownHostsFile={lab.known_hosts_path} -o StrictHostKeyChecking=yes"
-    login = {
-        "ansible_host": host.address,
-        "ansible_user": host.user,
-        "ansible_become": True,
-        "ansible_ssh_private_key_file": str(lab.identity_path),
-        "ansible_ssh_common_args": options,
+    logins = {
+        host.name: {
+            "ansible_host": host.address,
+            "ansible_user": host.user,
+            "ansible_become": True,
+            "ansible_ssh_private_key_file": str(lab.identity_path),
+            "ansible_ssh_common_args": options,
+        }
+        for host in ([hosts] if isinstance(hosts, LabHost) else hosts)
     }
-    return load_inventory(site.make_site(folder, {host.name: login}, **variables))
+    return load_inventory(site.make_site(folder, logins, **variables))
 
 
 @dataclass

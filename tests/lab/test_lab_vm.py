@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,10 +14,11 @@ pytestmark = pytest.mark.xdist_group("vm")
 
 
 @pytest.fixture(scope="module")
-def vm(lab: Lab) -> LabHost:
-    """The clinic's virtual machine, booted once."""
+def vm(lab: Lab) -> Iterator[LabHost]:
+    """The clinic's virtual machine, booted once; emulation is costly also while nothing is asked of it."""
     [host] = lab.up(["kernel-1"])
-    return host
+    yield host
+    host.backend.kill()
 
 
 @pytest.fixture

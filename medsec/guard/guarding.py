@@ -13,6 +13,7 @@ from typing import TypeVar
 from medsec.engines.base import Work
 from medsec.engines.guard import Protection
 from medsec.errors import MedsecError
+from medsec.guard import passwords
 from medsec.guard.business import Flow, answering, flows
 from medsec.guard.journal import JOURNAL, Entry, Journal
 from medsec.guard.session import Change, Session, confirm
@@ -31,8 +32,9 @@ class _Held:
     host: Host
     session: Session
     step: int = 0
-    # The flows that worked before the present risky step.
+    # The flows that worked before the present risky step, and the services that took a password.
     working: list[Flow] = field(default_factory=list)
+    entering: set[str] = field(default_factory=set)
 
     @property
     def number(self) -> str:
@@ -103,6 +105,7 @@ class HostGuard:
         self._note(work, held, "saved")
         if risky:
             held.working = answering(self._inventory, flows(self._inventory, held.host))
+            held.entering = passwords.accepting(held.host) if passwords.concerns(controls) else set()
             held.session.arm(held.number, settings(held.host).seconds)
 
     def _settle(self, work: Work, name: str, risky: bool, unfinished: Text | None) -> None:
@@ -128,6 +131,7 @@ class HostGuard:
         if unfinished is not None:
             raise MedsecError(unfinished)
         self._require_business(held)
+        self._require_passwords(held)
         # Last, since it is what disarms: a controller that dies before it leaves the timer running.
         confirm(held.host, self._run, held.number)
 
@@ -139,6 +143,16 @@ class HostGuard:
                 says(
                     en=f"no longer answers: {', '.join(text.en for text in gone)}",
                     zh=f"以下业务不再连通：{'、'.join(text.zh for text in gone)}",
+                )
+            )
+
+    def _require_passwords(self, held: _Held) -> None:
+        shut = sorted(held.entering - passwords.accepting(held.host)) if held.entering else []
+        if shut:
+            raise MedsecError(
+                says(
+                    en=f"the right password is refused by: {', '.join(shut)}; it was taken before the change",
+                    zh=f"以下服务改动前接受正确口令，改动后拒绝：{'、'.join(shut)}",
                 )
             )
 

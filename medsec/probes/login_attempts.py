@@ -59,6 +59,7 @@ login() { # ACCOUNT PASSWORD
 trial() { # SERVICE KIND ACCOUNT
     before=no; after=no; wrong_in=0; jobs=
     if login "$3" "$right" > "/tmp/said.$2" 2>&1; then before=yes; fi
+    if [ "$deny" -eq 0 ]; then echo "$1|$2|$before|0|no|" > "/tmp/outcome.$2"; return; fi
     # The first alone: pam_faillock loses counts when several failures make the tally file at the same moment.
     if login "$3" "$wrong" > /dev/null 2>&1; then wrong_in=1; fi
     i=1
@@ -86,7 +87,7 @@ cat /tmp/outcome.user /tmp/outcome.root
 def trials(host: Host, services: Sequence[str], *, deny: int, tallies: Sequence[str]) -> list[Trial]:
     """Return what the auth stack of each service did with an account, and with root, after `deny` wrong passwords.
 
-    + deny: wrong passwords to give
+    + deny: wrong passwords to give; with 0 only the right one is given, once
     + tallies: folders in which pam_faillock counts; the trials see empty ones of their own
 
     Raises ProbeError when a trial could not be made.

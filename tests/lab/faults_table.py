@@ -9,7 +9,7 @@ from pathlib import Path
 HEAD = """\
 # Faults and how long people were shut out
 
-Made by `make faults` from `tests/lab/test_faults.py` and `test_controller_killed.py`; edit those, not this. Each fault is made on a real
+Made by `make faults` from `tests/lab/test_faults.py`, `test_controller_killed.py` and `test_clock_jump_vm.py`; edit those, not this. Each fault is made on a real
 host during an apply; seconds are the longest stretch in which no fresh login with `sudo` succeeded (a second of it is the
 login itself). The revert timer of these runs was 30 s (60 s where the controller was killed); with the default of 90 s, what waits for the
 timer takes up to a minute more. The limit is 120 s.

@@ -96,6 +96,30 @@ def test_harm_is_taken_back_and_a_mended_remedy_then_works(
     assert [finding.verdict for finding in again.after] == [Verdict.PASS]
 
 
+@pytest.mark.parametrize("tool", ENGINES)
+def test_a_change_after_which_no_password_is_taken_is_taken_back(
+    lab: Lab, host: LabHost, tmp_path: Path, tool: str
+) -> None:
+    """Keys still open the door, so that a fresh login alone would not notice: people at the console would."""
+    inventory = faults.inventory(lab, host, tmp_path / "site")
+    shut = "sed -i '1i auth requisite pam_deny.so' /etc/pam.d/common-auth"
+    broken = faults.control(tmp_path / "roles", shut, ["/etc/pam.d/*"], [])
+    before = overlay.listing(host.upper)
+    run = tmp_path / "runs/20261122T000000Z-aaaaaa"
+    done = faults.run_apply(faults.select(inventory, broken), tool, run)
+    assert done.result is not None
+    failed = str(done.result.outcomes[host.name, "a_fault"].failed)
+    assert "the change is taken back: the right password is refused by: " in failed
+    assert {"login", "sshd", "su"} <= set(failed.partition("by: ")[2].partition(";")[0].split(", "))
+    faults.settled(host, run.name)
+    assert faults.unlike(host, before) == []
+    assert [entry.state for entry in read_journal(run)] == ["saved", "reverted"]
+
+    mended = faults.control(tmp_path / "mended", "true", ["/etc/pam.d/*"], [])
+    again = faults.run_apply(faults.select(inventory, mended), tool, tmp_path / "runs/20261122T000001Z-bbbbbb")
+    assert [finding.verdict for finding in again.after] == [Verdict.PASS]
+
+
 Cut = Callable[[Lab, LabHost], None]
 
 

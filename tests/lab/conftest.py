@@ -29,6 +29,19 @@ def leased_index() -> Iterator[int]:
         raise RuntimeError(f"no lab index of {_INDEXES} is free; look at /run/medsec/lab, or call Lab.reap()")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse a run whose workers share out what belongs together.
+
+    With a pytest that is newer than pytest-xdist knows, groups are ignored without a word: hosts are then started twice.
+    """
+    grouped = [item for item in items if item.get_closest_marker("xdist_group")]
+    if hasattr(config, "workerinput") and not all("@" in item.nodeid for item in grouped):
+        raise pytest.UsageError(
+            "tests are not kept in their groups; use --dist loadgroup, and the pytest of constraints.txt"
+        )
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """After an interrupt the workers are gone without tearing down; their labs know whose they were."""
     if not hasattr(config, "workerinput") and os.geteuid() == 0 and machine.NOTES.is_dir():

@@ -63,7 +63,13 @@ print(seen.decode(errors="replace"))
 """
 
 
-@pytest.fixture(scope="module", params=[("bookworm", "ansible"), ("trixie", "pyinfra")], ids="-".join)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(pair, id="-".join(pair), marks=pytest.mark.xdist_group(f"survivor-{pair[0]}"))
+        for pair in (("bookworm", "ansible"), ("trixie", "pyinfra"))
+    ],
+)
 def hardened(
     request: pytest.FixtureRequest, lab: Lab, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LabHost]:

@@ -21,6 +21,10 @@ from tests import engine_site as site
 ENGINES = ["ansible", "pyinfra"]
 
 
+# One worker: the hosts are started once.
+pytestmark = pytest.mark.xdist_group("engines")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def hosts(lab: Lab) -> Iterator[None]:
     """Three hosts: `well`, `bare` without Python, `nosudo` whose admin may not become root."""

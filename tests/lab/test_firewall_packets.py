@@ -10,6 +10,9 @@ import pytest
 from medsec.lab import Lab, LabHost
 from tests import ledger_site as site
 
+# One worker: the hosts are started once.
+pytestmark = pytest.mark.xdist_group("packets")
+
 CONTROL = "inbound_denied_by_default"
 # A program on each of two ports, on all addresses of both families, that boot starts again.
 SERVE = """
@@ -34,6 +37,8 @@ def hosts(lab: Lab) -> Iterator[dict[str, LabHost]]:
     yield found
     for name in (*HOSTS, "beyond"):
         lab.remove_host(name)
+    lab.reset("gateway")  # other tests of this worker count on a plain one
+    lab.stop("gateway")
 
 
 def harden(lab: Lab, hosts: dict[str, LabHost], folder: Path, engine_name: str, names: list[str]) -> None:

@@ -50,6 +50,10 @@ STACKS = {
 TRIED_FOR_REAL = ("one module, then more", "Debian with a directory", "jumped over for one account")
 
 
+# One worker: the hosts are started once.
+pytestmark = pytest.mark.xdist_group("stacks")
+
+
 @pytest.fixture(scope="module")
 def target(lab: Lab) -> Iterator[LabHost]:
     host = lab.add_host("stacks", kind="server")

@@ -94,6 +94,10 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
 Verdicts = dict[tuple[str, str], Finding]
 
 
+# One worker: the hosts are started once.
+pytestmark = pytest.mark.xdist_group("plain")
+
+
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     with leased_index() as index, Lab("plain", index, owner=os.getpid()) as lab:

@@ -14,6 +14,9 @@ from medsec.lab import Lab, LabHost
 from medsec.trials import overlay
 from tests.lab import faults
 
+# One worker: the hosts are started once.
+pytestmark = pytest.mark.xdist_group("batch")
+
 ENGINES = ["ansible", "pyinfra"]
 CONTROL = "critical_files_protected"
 OPENED = "chmod 644 /etc/shadow"

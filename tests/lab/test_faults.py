@@ -216,6 +216,45 @@ def test_no_room_for_the_copies_and_nothing_is_changed(lab: Lab, host: LabHost, 
     assert [finding.verdict for finding in again.after] == [Verdict.PASS]
 
 
+FILLED = "/etc/ssh/sshd_config.d"
+KEPT = "/var/lib/medsec"
+
+
+@pytest.mark.parametrize("tool", ENGINES)
+@pytest.mark.parametrize("risk", ["access", "none"])
+@pytest.mark.parametrize("full", [FILLED, KEPT], ids=["what-is-changed", "what-is-kept"])
+def test_a_disk_that_fills_while_the_remedy_works(
+    lab: Lab, host: LabHost, tmp_path: Path, full: str, risk: str, tool: str
+) -> None:
+    """The remedy itself takes the last byte, of the disk that it changes or of the one that holds the way back."""
+    host.run_as_root(
+        f"mkdir -p {full} && mount -t tmpfs -o size=3m,mode=0700 tmpfs {full} && "
+        f"mkdir -p {FILLED} && head -c 40000 /dev/zero | tr '\\0' '#' > {FILLED}/10-site.conf"
+    ).check_returncode()
+    sums = f"find {FILLED} -type f -exec sha256sum {{}} +; find {FILLED} /etc/ssh -printf '%p %m %U:%G\\n'"
+    before = host.run_as_root(sums).stdout
+    assert "10-site.conf" in before
+    inventory = faults.inventory(lab, host, tmp_path / "site", medsec_guard_seconds=30)
+    harm = (
+        f"echo '# changed' > {FILLED}/10-site.conf; touch {FILLED}/20-new.conf; "
+        f"! head -c 4000000 /dev/zero > {full}/99-filled.conf; true"
+    )
+    files = [f"{FILLED}/*", *([f"{KEPT}/99-filled.conf"] if full == KEPT else [])]
+    control = faults.control(tmp_path / "roles", harm, files, ["ssh.service"], risk)
+    run = tmp_path / "runs/20261122T000000Z-aaaaaa"
+    with faults.watched(lab, host) as watch:
+        done = faults.run_apply(faults.select(inventory, control), tool, run)
+    faults.settled(host, run.name)
+    faults.note(f"the disk of {'the way back' if full == KEPT else 'the changed files'} fills", tool, watch.shut)
+    assert watch.shut <= faults.LONGEST
+    assert done.result is not None
+    if done.result.outcomes[host.name, "a_fault"].finished:  # there was room for what had to be noted
+        assert read_journal(run)[-1].state in ("recorded", "confirmed")
+        with Session(inventory.hosts[host.name], run.name, keep=5) as session:
+            session.rollback("01", ["a_fault"])
+    assert host.run_as_root(sums).stdout == before
+
+
 @pytest.mark.parametrize("tool", ENGINES)
 def test_no_room_for_the_record_and_nothing_is_changed(lab: Lab, host: LabHost, tmp_path: Path, tool: str) -> None:
     inventory = faults.inventory(lab, host, tmp_path / "site")

@@ -20,9 +20,11 @@ from medsec.catalogue.controls import Control
 from medsec.catalogue.indexes import defaults, harden_playbook, tasks
 from medsec.engines import tuning
 from medsec.engines.base import EngineError, EngineName, EngineResult, Event, OnEvent, Status, Work
-from medsec.engines.child import child
+from medsec.engines.child import child, in_memory
 from medsec.engines.reasons import why
 from medsec.inventory import effective
+from medsec.inventory.loading import ansible_config
+from medsec.inventory.passwords import STANDARD
 from medsec.text import says
 
 _PATIENCE = 120  # seconds beyond the longest task after which a silent engine is stopped
@@ -133,7 +135,14 @@ class _Run:
     def _play(self, name: str, text: str, hosts: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         """Run a playbook on `hosts` and yield what its callback tells."""
         ended = False
-        with child(self._command(name, text, hosts), env=_environment(self._work, self._folder)) as process:
+        with (
+            in_memory(self._passwords().encode()) as passwords,
+            child(
+                [*self._command(name, text, hosts), "--inventory", f"/dev/fd/{passwords.fileno()}"],
+                env=_environment(self._work, self._folder),
+                keep=[passwords.fileno()],
+            ) as process,
+        ):
             for message in process.lines(silence=self._work.seconds_per_task + _PATIENCE):
                 if message["type"] == "end":
                     ended = True
@@ -221,6 +230,14 @@ class _Run:
                 hosts.setdefault(name, {}).update(params.variables())
         return yaml.dump({"all": {"hosts": hosts}}, Dumper=_Literal, allow_unicode=True)
 
+    def _passwords(self) -> str:
+        """Return an inventory with the passwords for sudo, for no disk."""
+        hosts: dict[str, dict[str, str]] = {}
+        for name in self._work.todo:
+            password = self._work.inventory.hosts[name].login.password
+            hosts[name] = {} if password is None else {STANDARD[0]: password.reveal()}
+        return yaml.dump({"all": {"hosts": hosts}}, Dumper=_Literal, allow_unicode=True)
+
     def _roles(self) -> list[str]:
         """Lay out the roles that the work needs, each with an index of just the controls that it needs."""
         wanted = {control for controls in self._work.todo.values() for control in controls}
@@ -300,9 +317,9 @@ def _environment(work: Work, folder: Path) -> dict[str, str]:
 
 def _config(work: Work, folder: Path) -> Path:
     """Return the site's own `ansible.cfg` (it may name a vault's password file), or an empty one."""
-    for place in (work.inventory.path, work.inventory.path.parent):
-        if (place / "ansible.cfg").is_file():
-            return place / "ansible.cfg"
+    own = ansible_config(work.inventory.path)
+    if own is not None:
+        return own
     empty = folder / "ansible.cfg"
     empty.touch()
     return empty

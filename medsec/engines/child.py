@@ -63,12 +63,15 @@ class Child:
 
 
 @contextmanager
-def child(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"") -> Iterator[Child]:
-    """Start `argv` in a process group of its own; on leaving, also by interrupt, nothing of that group is left."""
+def child(
+    argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"", keep: Sequence[int] = ()
+) -> Iterator[Child]:
+    """Start `argv` in a process group of its own; on leaving, also by interrupt, nothing of that group is left.
+
+    + keep: file descriptors that it gets under the same numbers
+    """
     reading, writing = os.pipe()
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as given:
-        given.write(stdin)
-        given.seek(0)
+    with tempfile.TemporaryFile() as output, in_memory(stdin) as given:
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -76,7 +79,7 @@ def child(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"") ->
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**env, EVENTS_FD: str(writing)},
-                pass_fds=[writing],
+                pass_fds=[writing, *keep],
                 start_new_session=True,
             )
         except OSError as error:
@@ -92,6 +95,17 @@ def child(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"") ->
         finally:
             _end(process)
             os.close(reading)
+
+
+@contextmanager
+def in_memory(data: bytes) -> Iterator[IO[bytes]]:
+    """A file that holds `data`, read from its start, and lies on no disk: it may hold secrets."""
+    with os.fdopen(os.memfd_create("medsec"), "w+b") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(data)
+        stream.flush()
+        stream.seek(0)
+        yield stream
 
 
 @contextmanager

@@ -18,6 +18,7 @@ def message(login: Login) -> dict[str, Any]:
         "known_hosts": str(login.known_hosts) if login.known_hosts else None,
         "sudo": login.sudo,
         "jump": login.jump,
+        "password": login.password.reveal() if login.password is not None and login.sudo else None,
     }
 
 
@@ -29,6 +30,7 @@ def host_data(login: dict[str, Any], folder: Path) -> dict[str, Any]:
         "ssh_user": login["user"],
         "ssh_strict_host_key_checking": "yes",
         "_sudo": login["sudo"],
+        "_sudo_password": login["password"],
     }
     if login["key"]:
         data["ssh_key"] = login["key"]

@@ -15,7 +15,7 @@ from pyinfra.api import Host
 from medsec import resources
 from medsec.catalogue.controls import Control, load_controls
 from medsec.catalogue.selection import applies, select
-from medsec.engines import pyinfra_logins
+from medsec.engines import pyinfra_commands, pyinfra_logins
 from medsec.engines.pyinfra_deploys import deploy_of
 from medsec.inventory import Inventory, effective, load_inventory
 from medsec.inventory.profile import check_profiles, why_not_selected
@@ -23,6 +23,7 @@ from medsec.inventory.profile import check_profiles, why_not_selected
 
 def hosts(folder: Path) -> list[tuple[str, dict[str, Any]]]:
     """Return the hosts of the inventory in `folder`, each with the data that pyinfra needs to log in to it."""
+    pyinfra_commands.install()
     return [
         (
             host.name,

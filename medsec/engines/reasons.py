@@ -37,9 +37,14 @@ _REASONS = (
         zh="主机拒绝登录；请检查账户和密钥（ansible_user、ansible_ssh_private_key_file）",
     ),
     _reason(
+        r"incorrect password attempt|incorrect sudo password|Sorry, try again|no password was provided",
+        en="sudo refuses the password; correct it, and look with `faillock` whether the account is locked",
+        zh="sudo 拒绝了该口令；请更正，并用 `faillock` 查看账户是否被锁定",
+    ),
+    _reason(
         r"sudo: .*a password is required|is not in the sudoers|is not allowed to (run sudo|execute)|missing sudo password|may not run sudo",
-        en="the account may not become root by sudo without a password; allow it, or use another account",
-        zh="该账户无法免密使用 sudo；请为其授权或更换账户",
+        en="the account may not become root by sudo without a password; name the password (see docs/secrets.md), allow it without, or use another account",
+        zh="该账户无法免密使用 sudo；请提供口令（见 docs/secrets.zh-CN.md）、授权免密或更换账户",
     ),
     _reason(
         r"sudo: (command )?not found|: sudo: .*not found|sudo: No such file",

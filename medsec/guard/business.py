@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from medsec.judge.transport import Limits
 from medsec.text import Text, says
 
 _SECONDS = 5
+# Bytes that are read of an answer; a login may print words of its own.
+_MOST = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,13 @@ def _tried(source: Host, group: list[Flow]) -> list[Flow]:
     try:
         script = "\n".join(
             f"if timeout {_SECONDS} bash -c {shlex.quote(f'exec 3<>/dev/tcp/{flow.address}/{flow.port}')} 2> /dev/null; "
-            f"then echo {index}; fi"
+            f"then echo answers-{index}; fi"
             for index, flow in enumerate(group)
         )
         _, out, _ = clients[-1].exec_command(f"sh -c {shlex.quote(script)}", timeout=_SECONDS * len(group) + 20)
-        answered = {int(line) for line in out.read().decode().split()}
+        answered = {
+            int(number) for number in re.findall(rb"^answers-([0-9]{1,4})$", out.read(_MOST), re.MULTILINE)
+        }
         return [flow for index, flow in enumerate(group) if index in answered]
     except (OSError, EOFError, paramiko.SSHException):
         return []

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shlex
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
 
-from medsec.errors import HostUnreachable, MedsecError
+from medsec.errors import HostUnreachable, MedsecError, ProbeError
 from medsec.evidence.plain import plain
 from medsec.inventory import Host
-from medsec.judge.privilege import as_root
-from medsec.judge.ssh import open_clients
+from medsec.judge.privilege import Privilege, shell_as_root
+from medsec.judge.ssh import SshBackend, open_clients
 from medsec.judge.transport import Limits
 from medsec.text import says
 
 BASE = "/var/lib/medsec/guard"
 _HELD = 75
 _BEAT_SECONDS = 15
+# What a host can make the controller hold of one answer, in bytes.
+_MOST = 32 * 1024 * 1024
 
 
 _NOTHING_CHANGED = says(en="cannot be protected, so nothing is changed there", zh="无法建立保护，不作改动")
@@ -89,7 +90,7 @@ class Session:
         self._writing = threading.Lock()
         self._ended = threading.Event()
         self._token = f"medsec-{secrets.token_hex(8)}"
-        self._buffer = b""
+        self._buffer = bytearray()
         try:
             self._start(keep)
         except BaseException:
@@ -154,8 +155,7 @@ class Session:
             f'[ "$(wc -c < {folder}/guard.sh.new)" -eq {len(text)} ] && mv -f {folder}/guard.sh.new {folder}/guard.sh && '
             f"exec sh {folder}/guard.sh session {self.run} {self._token} {keep}"
         )
-        login = self.host.login
-        sudo = ["sudo", "-n", "--"] if login.sudo and login.user != "root" else []
+        line = shell_as_root(boot, privilege=Privilege.of(self.host.login))
         transport = self._clients[-1].get_transport()
         if transport is None:
             raise self._lost()
@@ -163,8 +163,8 @@ class Session:
         self._pending = True
         self._channel = transport.open_session(timeout=15)
         self._channel.set_combine_stderr(True)
-        self._channel.exec_command(shlex.join([*sudo, "sh", "-c", boot]))
-        self._channel.sendall(text)
+        self._channel.exec_command(line.text)
+        self._channel.sendall(line.first + text)
 
     def _started(self) -> None:
         code, said = self._answer(60)
@@ -201,18 +201,25 @@ class Session:
         """Read up to the line that ends an answer, and return its code and what stands before it."""
         mark = self._token.encode() + b" "
         self._channel.settimeout(seconds)
+        looked = 0
         while True:
-            before, found, rest = self._buffer.partition(mark)
-            if found and b"\n" in rest:
-                code, _, self._buffer = rest.partition(b"\n")
+            at = self._buffer.find(mark, looked)
+            end = self._buffer.find(b"\n", at) if at >= 0 else -1
+            if end >= 0:
+                before, code = self._buffer[:at], self._buffer[at + len(mark) : end]
+                del self._buffer[: end + 1]
                 return int(code), plain(before.decode(errors="replace")).strip("\n")
+            looked = max(0, len(self._buffer) - len(mark)) if at < 0 else at
+            if len(self._buffer) > _MOST:
+                self.close()
+                raise self._failed("session", f"> {_MOST} bytes")
             try:
                 more = self._channel.recv(65536)
             except (OSError, EOFError, paramiko.SSHException) as error:
                 raise self._lost() from error
             if not more:
-                said = plain(before.decode(errors="replace")).strip()
-                raise self._failed("session", said) if said else self._lost()
+                said = plain(self._buffer.decode(errors="replace")).strip()
+                raise self._failed("session", said[-2000:]) if said else self._lost()
             self._buffer += more
 
     def _beat(self) -> None:
@@ -243,27 +250,19 @@ def confirm(host: Host, run: str, step: str, limits: Limits | None = None) -> No
 
     Raises HostUnreachable where nobody gets in, GuardError where the login works but root's rights or the timer do not.
     """
-    clients = open_clients(host, limits or Limits(connect=10))
+    limits = limits or Limits(connect=10, command=40)
+    backend = SshBackend(host, open_clients(host, limits), limits)
     try:
-        sudo = host.login.sudo and host.login.user != "root"
-        command = f"sh {BASE}/{run}/guard.sh confirm {run} {step}"
-        _, out, err = clients[-1].exec_command(as_root(command, sudo=sudo, seconds=30), timeout=40)
-        code = out.channel.recv_exit_status()
-        said = plain((out.read() + err.read()).decode(errors="replace")).strip()
-    except (OSError, EOFError, paramiko.SSHException) as error:
-        raise HostUnreachable(
-            says(
-                en=f"host {host.name}: a fresh login broke off ({error})",
-                zh=f"主机 {host.name}：重新登录后连接中断（{error}）",
-            )
-        ) from error
+        done = backend.run(f"sh {BASE}/{run}/guard.sh confirm {run} {step}")
+    except ProbeError as error:
+        raise GuardError(says(en=error.in_language("en"), zh=error.in_language("zh"))) from error
     finally:
-        for client in reversed(clients):
-            client.close()
-    if code != 0:
+        backend.close()
+    if done.rc != 0:
+        said = plain(done.stdout + done.stderr).strip()[-2000:] or f"exit code {done.rc}"
         raise GuardError(
             says(
-                en=f"host {host.name}: a fresh login works, but not what root must do there: {said or f'exit code {code}'}",
-                zh=f"主机 {host.name}：可以重新登录，但无法以 root 执行：{said or f'退出码 {code}'}",
+                en=f"host {host.name}: a fresh login works, but not what root must do there: {said}",
+                zh=f"主机 {host.name}：可以重新登录，但无法以 root 执行：{said}",
             )
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from medsec.errors import UsageError
 from medsec.inventory.ledger import Ledger, LedgerHost
+from medsec.inventory.passwords import Password
 from medsec.text import says
 
 
@@ -25,6 +26,8 @@ class Login:
     sudo: bool = True
     # Jump hosts as `ssh -J` writes them, or None.
     jump: str | None = None
+    # What sudo asks for; None where it asks for nothing.
+    password: Password | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from medsec.catalogue.source import validate
 from medsec.errors import UsageError
 from medsec.inventory.hosts import Host, Inventory, Login
 from medsec.inventory.ledger import Ledger, LedgerHost
+from medsec.inventory.names import require_address, require_name, require_user
+from medsec.inventory.passwords import FORMS, SOURCE, STANDARD, become_password, is_secret
 from medsec.text import says
 
 
@@ -29,6 +32,8 @@ def load_inventory(path: Path) -> Inventory:
     variables = _ansible_variables(source)
     if not variables:
         raise UsageError(says(en=f"{source}: names no host", zh=f"{source}：清单中没有主机"))
+    for name in variables:
+        require_name(str(source), name)
     ledger = _ledger(source, variables)
     hosts = {name: _host(source, name, groups, values, ledger) for name, (groups, values) in variables.items()}
     for name in ledger.hosts:
@@ -42,6 +47,12 @@ def load_inventory(path: Path) -> Inventory:
     return Inventory(path=source.parent, hosts=hosts, ledger=ledger)
 
 
+def ansible_config(path: Path) -> Path | None:
+    """Return the `ansible.cfg` of the site whose inventory is in the folder `path`: in there, or beside it."""
+    places = (place / "ansible.cfg" for place in (path, path.parent))
+    return next((file for file in places if file.is_file()), None)
+
+
 def _ansible_variables(source: Path) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
     from ansible.inventory.manager import InventoryManager  # noqa: PLC0415 - slow to import, and not always needed
     from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
@@ -50,19 +61,63 @@ def _ansible_variables(source: Path) -> dict[str, tuple[tuple[str, ...], dict[st
 
     loader = DataLoader()
     try:
+        _open_vaults(loader, source)
         # Ansible remembers variables by path for as long as the process lives: a relative one may mean another folder.
         inventory = InventoryManager(loader=loader, sources=[str(source.resolve())])
         manager = VariableManager(loader=loader, inventory=inventory)
         found = {}
         for host in inventory.get_hosts():
             raw = manager.get_vars(host=host, include_hostvars=False)
+            for variable in STANDARD:
+                _refuse_lookup(source, str(host.name), variable, raw)
             values = Templar(loader=loader, variables=raw).template(_site_variables(raw))
             found[str(host.name)] = (tuple(str(group.name) for group in host.get_groups()), _plain(values))
+    except UsageError:
+        raise
     except Exception as error:  # Ansible raises many kinds; each means that the inventory cannot be read
         raise UsageError(
             says(en=f"{source}: cannot be read: {error}", zh=f"{source}：主机清单无法读取：{error}")
         ) from error
     return found
+
+
+def _open_vaults(loader: Any, source: Path) -> None:
+    """Let `loader` read what ansible-vault encrypted, with the password files that Ansible itself would take."""
+    from ansible.cli import CLI  # noqa: PLC0415 - slow to import
+    from ansible.config.manager import ConfigManager  # noqa: PLC0415
+    from ansible.parsing.vault import VaultSecretsContext  # noqa: PLC0415
+
+    site = ansible_config(source.resolve().parent)
+    settings = ConfigManager(str(site) if site else None)
+    file = settings.get_config_value("DEFAULT_VAULT_PASSWORD_FILE")
+    vaults = settings.get_config_value("DEFAULT_VAULT_IDENTITY_LIST")
+    secrets = CLI.setup_vault_secrets(
+        loader,
+        vault_ids=vaults,
+        vault_password_files=[file] if file else [],
+        auto_prompt=False,
+        initialize_context=False,
+    )
+    loader.set_vault_secrets(secrets)
+    # One for the whole process, where values encrypted by themselves are opened.
+    context = VaultSecretsContext.current(optional=True)
+    if context is None:
+        VaultSecretsContext.initialize(VaultSecretsContext(secrets))
+    else:
+        context.secrets = secrets
+
+
+def _refuse_lookup(source: Path, host: str, variable: str, raw: dict[str, Any]) -> None:
+    """Ansible would run a lookup for each task; medsec takes passwords from fewer places, and says from which."""
+    if re.search(r"\{\{.*\b(lookup|query|q)\s*\(", str(raw.get(variable, "")), re.DOTALL):
+        raise UsageError(
+            says(
+                en=f"{source}: host {host}: {variable} is a lookup, which medsec does not run; "
+                f"encrypt it by ansible-vault, or name one of {FORMS} as {SOURCE}",
+                zh=f"{source}：主机 {host}：{variable} 使用了 lookup，medsec 不予执行；"
+                f"请用 ansible-vault 加密，或在 {SOURCE} 中写明 {FORMS} 之一",
+            )
+        )
 
 
 _ANSIBLE_OWN = {
@@ -122,7 +177,12 @@ def _host(source: Path, name: str, groups: tuple[str, ...], values: dict[str, An
             )
         )
     return Host(
-        name=name, login=_login(source, name, values, entry), groups=groups, variables=values, ledger=entry
+        name=name,
+        login=_login(source, name, values, entry),
+        groups=groups,
+        # What holds a secret goes no further than the login.
+        variables={variable: value for variable, value in values.items() if not is_secret(variable)},
+        ledger=entry,
     )
 
 
@@ -138,15 +198,34 @@ def _login(source: Path, name: str, values: dict[str, Any], entry: LedgerHost) -
             )
         )
     known_hosts = options.get("userknownhostsfile")
+    place = str(source)
+    address = str(values.get("ansible_host", entry.address))
+    require_address(place, name, "ansible_host", address)
+    user = str(values.get("ansible_user", "root"))
+    require_user(place, name, "ansible_user", user)
+    _require_sudo(place, name, values)
     return Login(
-        address=str(values.get("ansible_host", entry.address)),
+        address=address,
         port=port,
-        user=str(values.get("ansible_user", "root")),
+        user=user,
         key=Path(str(key)).expanduser() if key else None,
         known_hosts=Path(known_hosts).expanduser() if known_hosts else None,
         sudo=bool(values.get("ansible_become", True)),
         jump=options.get("proxyjump"),
+        password=become_password(name, values),
     )
+
+
+def _require_sudo(place: str, host: str, values: dict[str, Any]) -> None:
+    for variable, accepted in (("ansible_become_method", "sudo"), ("ansible_become_user", "root")):
+        met = str(values.get(variable, accepted))
+        if met.removeprefix("ansible.builtin.") != accepted:
+            raise UsageError(
+                says(
+                    en=f"{place}: host {host}: {variable}: {met!r}; {accepted!r} is accepted",
+                    zh=f"{place}：主机 {host}：{variable}: {met!r}；只接受 {accepted!r}",
+                )
+            )
 
 
 def _ssh_options(arguments: str) -> dict[str, str]:

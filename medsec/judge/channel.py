@@ -10,17 +10,17 @@ from datetime import UTC, datetime, timedelta
 import paramiko
 
 from medsec.judge.frames import PACKINGS, Answer, Garbled, Lane, Reader, agent, packed, write_frame
-from medsec.judge.privilege import shell_as_root
+from medsec.judge.privilege import Privilege, shell_as_root
 from medsec.judge.transport import Limits
 
 # Reads frames and runs each; all else comes in the first one. It needs no Python, and makes its folder in memory where
 # it can. A host that cannot unpack a frame says so (N), and gets it again packed in another way.
 _BOOT = r"""
+read -r ms_now ms_x </proc/uptime
+printf '\n%s %s\n' "$1" "$ms_now"
 ms_dir=$(umask 077;mktemp -d /run/medsec-judge.XXXXXX 2>/dev/null||mktemp -d)||exit 1
 trap 'rm -rf "$ms_dir"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
-read -r ms_now ms_x </proc/uptime
-printf '\n%s %s\n' "$1" "$ms_now"
 while read -r ms_len ms_how;do
 head -c "$ms_len" >"$ms_dir/in"
 [ "$(wc -c <"$ms_dir/in")" -eq "$ms_len" ]||exit 1
@@ -34,6 +34,10 @@ _FRAME_BYTES = 32 * 1024 * 1024
 
 class NoAgent(Exception):
     """The host cannot run frames, or stopped doing so; commands must be sent one by one."""
+
+
+class NotRoot(Exception):
+    """sudo did not start the shell on the host; the text is what it said."""
 
 
 @dataclass
@@ -53,20 +57,22 @@ class AgentChannel:
     """Frames over one SSH connection, whose shell on the host is root's.
 
     + opened: the connection
-    + sudo: whether root is reached by sudo
+    + privilege: how root is reached
     + still_there: raises HostUnreachable where the host does not answer any more
     """
 
     def __init__(
-        self, opened: paramiko.SSHClient, *, sudo: bool, limits: Limits, still_there: Callable[[], None]
+        self, opened: paramiko.SSHClient, *, privilege: Privilege, limits: Limits, still_there: Callable[[], None]
     ) -> None:
         self.traffic = Traffic()
         self._client = opened
-        self._sudo = sudo
+        self._privilege = privilege
         self._limits = limits
         self._still_there = still_there
         self._channel: paramiko.Channel | None = None
         self._lanes = 0
+        # What goes before the first frame: the password for sudo, where it asks for one.
+        self._first = b""
         self._hello = b""
         self._greeted = False
         self._packing = list(PACKINGS)
@@ -80,7 +86,8 @@ class AgentChannel:
         """Send one frame and yield (place of the lane, place in the lane, answer) as answers come.
 
         A lane in which a command was stopped ends there. Raises HostUnreachable when the connection is lost, NoAgent
-        when the host cannot run frames.
+        when the host cannot run frames, NotRoot when sudo does not make anybody root, UsageError when its password cannot
+        be read.
         """
         first, self._lanes = self._lanes, self._lanes + len(lanes)
         frame = write_frame(lanes, first=first, at_once=AT_ONCE)
@@ -114,15 +121,17 @@ class AgentChannel:
             raise EOFError
         nonce = secrets.token_hex(8)
         self._hello = f"\n{nonce} ".encode()
-        line = shell_as_root(_BOOT.strip(), nonce, sudo=self._sudo).encode()
+        line = shell_as_root(_BOOT.strip(), nonce, privilege=self._privilege)
         self._channel = transport.open_session(timeout=self._limits.connect)
-        self._channel.exec_command(line)
-        self.traffic.bytes_up += len(line)
+        self._channel.exec_command(line.text.encode())
+        self._first = line.first
+        self.traffic.bytes_up += len(line.text)
 
     def _send(self, data: bytes) -> None:
         if self._channel is None:
             raise NoAgent
         self._channel.settimeout(self._limits.command)
+        data, self._first = self._first + data, b""
         try:
             self._channel.sendall(data)
         except OSError as error:
@@ -150,7 +159,7 @@ class AgentChannel:
             self.traffic.bytes_down += len(data)
             if not data:
                 self._still_there()
-                raise NoAgent(self._complaint(channel))
+                raise (NoAgent if self._greeted else NotRoot)(self._complaint(channel))
             if self._greeted:
                 return data
             waited += data

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from medsec.errors import ProbeError
 from medsec.evidence.plain import plain
-from medsec.inventory.hosts import Host, Login
+from medsec.inventory.hosts import Host
 from medsec.inventory.systems import KNOWN, os_family, os_release
+from medsec.judge.privilege import no_privilege
 from medsec.judge.recording import ConnectedHost
 from medsec.text import Text, says
 
@@ -45,7 +46,8 @@ def identify(host: Host, connection: ConnectedHost) -> Identity:
     head, _, tail = result.stdout.partition("\n--\n")
     told = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
     if told.get("uid") != "0":
-        raise ProbeError(_no_privilege(host.name, host.login, told.get("uid"), result.stderr or result.stdout))
+        met = f"uid {told['uid']}" if "uid" in told else result.stderr or result.stdout
+        raise no_privilege(host.name, host.login, met)
     release = {name: plain(value) for name, value in os_release(tail).items()}
     family = os_family(release)
     if family is None:
@@ -61,17 +63,6 @@ def identify(host: Host, connection: ConnectedHost) -> Identity:
         os_family=family,
         kernel=plain(told.get("kernel", "")),
         clock=int(told["now"]) if told.get("now", "").isdigit() else None,
-    )
-
-
-def _no_privilege(name: str, login: Login, uid: str | None, said: str) -> Text:
-    lines = plain(said).strip().splitlines()
-    last = f"uid {uid}" if uid is not None else (lines[-1][:200] if lines else "no answer")
-    return says(
-        en=f"host {name}: no privilege: {login.user!r} cannot run commands as root without a password ({last}). "
-        f"Let sudo do so: `{login.user} ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/, checked with `visudo -c`",
-        zh=f"主机 {name}：权限不足：用户 {login.user!r} 无法免口令以 root 执行命令（{last}）。"
-        f"请在 /etc/sudoers.d/ 中授权 `{login.user} ALL=(root) NOPASSWD: ALL`，并用 `visudo -c` 校验",
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from testinfra.backend.base import BaseBackend, CommandResult
 
 from medsec.inventory.hosts import Host
-from medsec.judge.privilege import as_root
+from medsec.judge.privilege import Privilege, as_root
 from medsec.judge.recording import ConnectedHost, connected
 from medsec.judge.transport import Limits, too_long, too_much
 
@@ -38,7 +38,7 @@ class _LocalBackend(BaseBackend):  # type: ignore[misc]
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
         command = self.quote(command, *args)
         seconds = min(self._limits.command, float(kwargs.get("seconds", self._limits.command)))
-        line = as_root(command, sudo=os.geteuid() != 0, seconds=seconds)
+        line = as_root(command, Privilege(os.geteuid() != 0), seconds=seconds).text
         process = subprocess.Popen(
             ["/bin/sh", "-c", line],
             stdin=subprocess.DEVNULL,

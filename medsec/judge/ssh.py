@@ -7,6 +7,7 @@ import contextlib
 import errno
 import hashlib
 import logging
+import secrets
 import selectors
 import socket
 import time
@@ -21,9 +22,9 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from medsec.errors import HostUnreachable
 from medsec.evidence.plain import plain
 from medsec.inventory.hosts import Host, Login
-from medsec.judge.channel import AgentChannel, Traffic
+from medsec.judge.channel import AgentChannel, NotRoot, Traffic
 from medsec.judge.frames import Answer, Lane
-from medsec.judge.privilege import as_root
+from medsec.judge.privilege import Line, Privilege, as_root, no_privilege
 from medsec.judge.recording import ConnectedHost, connected
 from medsec.judge.transport import Limits, too_long, too_much
 from medsec.text import Text, says
@@ -37,7 +38,7 @@ _DRAIN_SECONDS = 2.0
 
 
 class SshTransport:
-    """Connects with the inventory's own logins: key or agent, `known_hosts` without exceptions, `sudo -n`."""
+    """Connects with the inventory's own logins: key or agent, `known_hosts` without exceptions, `sudo`."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -61,8 +62,11 @@ class SshBackend(BaseBackend):  # type: ignore[misc]
         self._clients = clients
         self._client = clients[-1]
         self.limits = limits
-        self._sudo = host.login.sudo and host.login.user != "root"
-        self.agent = AgentChannel(self._client, sudo=self._sudo, limits=limits, still_there=self._still_there)
+        self._login = host.login
+        self._privilege = Privilege.of(host.login)
+        self.agent = AgentChannel(
+            self._client, privilege=self._privilege, limits=limits, still_there=self._still_there
+        )
 
     @property
     def host_key(self) -> str | None:
@@ -73,18 +77,23 @@ class SshBackend(BaseBackend):  # type: ignore[misc]
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
         command = self.quote(command, *args)
         seconds = min(self.limits.command, float(kwargs.get("seconds", self.limits.command)))
-        line = as_root(command, sudo=self._sudo, seconds=seconds)
+        mark = f"medsec-{secrets.token_hex(8)}"
+        line = as_root(command, self._privilege, seconds=seconds, mark=mark)
         rc, out, err = self._execute(line, command, seconds)
+        said, root, err = err.partition(f"{mark}\n".encode())
+        if not root:
+            raise no_privilege(self.hostname, self._login, said.decode(errors="replace"))
         return self.result(rc, command.encode(), out, err)
 
-    def _execute(self, line: str, command: str, seconds: float) -> tuple[int, bytes, bytes]:
+    def _execute(self, line: Line, command: str, seconds: float) -> tuple[int, bytes, bytes]:
         try:
             transport = self._client.get_transport()
             if transport is None or not transport.is_active():
                 raise _lost(self.hostname)
             channel = transport.open_session(window_size=_WINDOW, timeout=self.limits.connect)
             try:
-                channel.exec_command(line.encode())
+                channel.exec_command(line.text.encode())
+                channel.sendall(line.first)
                 channel.shutdown_write()
                 return self._read(channel, command, seconds)
             finally:
@@ -127,6 +136,8 @@ class SshBackend(BaseBackend):  # type: ignore[misc]
         """Send what several checks ask in one frame; see `AgentChannel.exchange`."""
         try:
             yield from self.agent.exchange(lanes)
+        except NotRoot as error:
+            raise no_privilege(self.hostname, self._login, str(error)) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise _lost(self.hostname, error) from error
 

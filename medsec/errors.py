@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from medsec.text import Language, in_language
+from collections.abc import Sequence
+
+from medsec.text import Language, Text, in_language
 
 
 class MedsecError(Exception):
@@ -25,6 +27,17 @@ class ProbeError(MedsecError):
 
     Never a finding and never a pass: the judge turns it into the verdict `error`.
     """
+
+
+class Spared(AssertionError):
+    """A check's claim holds, but for accounts that are left out of it; the ledger decides whether they may be.
+
+    Raised with the text of the finding; a failure wherever nobody knows better.
+    """
+
+    def __init__(self, text: Text, accounts: Sequence[str]) -> None:
+        super().__init__(text)
+        self.accounts = tuple(accounts)
 
 
 class HostUnreachable(MedsecError):

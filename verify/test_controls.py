@@ -26,7 +26,9 @@ def outcome(site: Site, subject: Subject, control: Control) -> Outcome:
         pytest.skip(in_language(reason, site.language))
     params = effective(control, subject.host, site.inventory.ledger)
     came_to = subject.examined(control, params, Limits().check_seconds)
-    verdict, text, _ = site.waivers.apply(control.id, subject.host, came_to.verdict, came_to.text, site.today)
+    verdict, text, _ = site.waivers.apply(
+        control.id, subject.host, came_to.verdict, came_to.text, site.today, came_to.spared
+    )
     if verdict.unproven:
         raise ProbeError(in_language(text, site.language))
     return Outcome(verdict, text)

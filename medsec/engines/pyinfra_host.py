@@ -50,7 +50,7 @@ class HostRun:
         """Run the controls of `spec` on this host."""
         ctx_config.set(self._state.config.copy())
         ctx_host.set(self._host)
-        if not (self._connects() and self._becomes_root(sudo=spec["login"]["sudo"])):
+        if not (self._connects() and self._becomes_root(spec["login"])):
             return
         for part in spec["work"]:
             self._run_control(_control(part["home"]), part["params"])
@@ -71,9 +71,12 @@ class HostRun:
         _tune(transport.sock)
         return True
 
-    def _becomes_root(self, *, sudo: bool) -> bool:
+    def _becomes_root(self, login: dict[str, Any]) -> bool:
+        ask = StringCommand("id -u")
         try:
-            _, output = self._host.run_shell_command(StringCommand("id -u"), _sudo=sudo, _timeout=60)
+            _, output = self._host.run_shell_command(
+                ask, _sudo=login["sudo"], _sudo_password=login["password"], _timeout=60
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, there is no root
             answer = f"{type(error).__name__}: {error}"
         else:

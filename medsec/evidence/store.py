@@ -112,7 +112,9 @@ def _sync(path: Path) -> None:
 
 
 def _file_name(host: str) -> str:
-    return quote(host, safe="").replace(".", "%2E") if host.startswith(".") else quote(host, safe="")
+    """Return a file name for `host`: as it is where it is made of letters and digits, which may be Chinese."""
+    name = "".join(char if char.isalnum() or char in "-_." else quote(char, safe="") for char in host)
+    return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
 def _json(value: Any) -> str:

@@ -46,6 +46,26 @@ class Reach(Strict):
         return str(ipaddress.ip_address(address))
 
 
+class BreakGlass(Strict):
+    """An account that no number of failed logins locks (应急账户): a dated permission, as a waiver is; every field must be given."""
+
+    account: str = Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")
+    reason: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    approver: str = Field(min_length=1)
+    # What protects the account instead (补偿措施): a sealed envelope, an alarm at each login.
+    compensation: list[str] = Field(min_length=1)
+    # The last day on which the permission holds.
+    expires: date
+
+    @field_validator("account")
+    @classmethod
+    def _not_root(cls, account: str) -> str:
+        if account == "root":
+            raise ValueError("root cannot be one: it is what is guessed first; name an account of its own")
+        return account
+
+
 class LedgerHost(Strict):
     """One host's entry in the ledger."""
 
@@ -61,6 +81,8 @@ class LedgerHost(Strict):
     forwards: list[Forward] = Field(default_factory=list)
     # Tried from the host before and after each change of its way in; see docs/guard.md.
     reaches: list[Reach] = Field(default_factory=list)
+    # See docs/secrets.md.
+    break_glass: list[BreakGlass] = Field(default_factory=list)
 
     @field_validator("address")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -64,16 +64,23 @@ class Waivers:
         return len(self._by_pair)
 
     def apply(
-        self, control: str, host: Host, verdict: Verdict, text: Text, today: date
+        self, control: str, host: Host, verdict: Verdict, text: Text, today: date, spared: Sequence[str] = ()
     ) -> tuple[Verdict, Text, WaiverNote | None]:
         """Return verdict and text as they stand under the waiver of this control and host, if there is one.
 
         Only `fail` can be waived; `error` and `unreachable` stay, since nobody has seen what would be permitted.
         An expired waiver permits nothing, and a waiver of what passes is reported as unneeded.
+
+        + spared: accounts but for which the control would pass; the ledger permits them, or it does not
         """
+        permission: WaiverNote | None = None
+        if spared:
+            verdict, text, permission = _break_glass(host, spared, today)
+        if verdict is Verdict.WAIVED:
+            return verdict, text, permission
         waiver = self._by_pair.get((control, host.name))
         if waiver is None:
-            return verdict, text, None
+            return verdict, text, permission
         if today > waiver.expires:
             return (verdict, _expired(text, waiver) if verdict is Verdict.FAIL else text, _note(waiver, "expired"))
         if verdict is Verdict.FAIL:
@@ -126,6 +133,53 @@ def _twice(path: Path, first: int, second: int, control: str, host: str) -> Text
     return says(
         en=f"{path}: waivers {first} and {second} both speak of {control} on {host}; keep one of them",
         zh=f"{path}：第 {first} 条与第 {second} 条豁免均涉及主机 {host} 的 {control}；请保留其一",
+    )
+
+
+def _break_glass(host: Host, spared: Sequence[str], today: date) -> tuple[Verdict, Text, WaiverNote | None]:
+    """Return what the ledger says of accounts that no failed login locks, where all others are locked as required."""
+    entries = {entry.account: entry for entry in host.ledger.break_glass}
+    unknown = [account for account in spared if account not in entries]
+    if unknown:
+        return (
+            Verdict.FAIL,
+            says(
+                en=f"no number of failures locks {', '.join(unknown)}, which the ledger does not permit (break_glass); "
+                "register it there, or let it be locked",
+                zh=f"{'、'.join(unknown)} 不受登录失败锁定约束，而台账未予准许（break_glass）；请在台账登记，或取消例外",
+            ),
+            None,
+        )
+    first = min((entries[account] for account in spared), key=lambda entry: entry.expires)
+    note = WaiverNote(
+        reason=first.reason,
+        owner=first.owner,
+        approver=first.approver,
+        compensation=tuple(first.compensation),
+        expires=first.expires.isoformat(),
+        state="expired" if today > first.expires else "active",
+    )
+    if today > first.expires:
+        return (
+            Verdict.FAIL,
+            says(
+                en=f"the break-glass account {first.account} is never locked, and its permission expired on {first.expires} "
+                f"(owner: {first.owner}); have it approved anew, or strike it from the ledger and apply again",
+                zh=f"应急账户 {first.account} 不受登录失败锁定约束，其准许已于 {first.expires} 到期（责任人：{first.owner}）；"
+                "请重新报批，或从台账删除后重新整改",
+            ),
+            note,
+        )
+    names = ", ".join(spared)
+    return (
+        Verdict.WAIVED,
+        says(
+            en=f"waived until {first.expires} (approved by {first.approver}): no number of failures locks the break-glass "
+            f"account {names}; every other account is locked as required",
+            zh=f"已豁免至 {first.expires}（批准人：{first.approver}）：应急账户 {'、'.join(spared)} 不受登录失败锁定约束；"
+            "其余账户均按要求锁定",
+        ),
+        note,
     )
 
 

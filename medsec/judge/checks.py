@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from medsec.catalogue.controls import Control
-from medsec.errors import HostUnreachable
+from medsec.errors import HostUnreachable, Spared
 from medsec.evidence.findings import Verdict
 from medsec.evidence.plain import plain, plain_text
 from medsec.inventory.effective import Params
@@ -31,6 +31,8 @@ class Outcome:
 
     verdict: Verdict
     text: Text
+    # Accounts but for which the control would pass; see `medsec.inventory.waivers`.
+    spared: tuple[str, ...] = ()
 
 
 def evaluate(control: Control, host: ConnectedHost, params: Params, *, seconds: float | None = None) -> Outcome:
@@ -57,7 +59,7 @@ def evaluate(control: Control, host: ConnectedHost, params: Params, *, seconds: 
 
 def _from_exception(error: BaseException, broken: Exception | None) -> Outcome:
     if isinstance(error, AssertionError) and broken is None and not _from_testinfra(error):
-        return Outcome(Verdict.FAIL, _reason(error))
+        return Outcome(Verdict.FAIL, _reason(error), error.accounts if isinstance(error, Spared) else ())
     return _not_proven(broken or error)
 
 

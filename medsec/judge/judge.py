@@ -272,7 +272,9 @@ def _not_examined(host: Host) -> Outcome:
 def _finding(work: _Work, control: Control, outcome: Outcome, records: list[CommandRecord]) -> Finding:
     note: WaiverNote | None = None
     try:
-        verdict, text, note = work.waivers.apply(control.id, work.host, outcome.verdict, outcome.text, work.today)
+        verdict, text, note = work.waivers.apply(
+            control.id, work.host, outcome.verdict, outcome.text, work.today, outcome.spared
+        )
     except Exception as error:  # noqa: BLE001 - a defect of the judge is an error of this check, and no silence
         defect = _cannot_begin(work.host, error)
         verdict, text = defect.verdict, defect.text

@@ -19,7 +19,7 @@ class Trial:
     """What a service did with one account, given the right password, then wrong ones, then the right one again."""
 
     service: str
-    account: str  # "user" or "root"
+    account: str  # "user", "root", or the name of a spared one
     let_in_before: bool
     wrong_let_in: int
     let_in_after: bool
@@ -79,27 +79,36 @@ printf 'account required pam_permit.so\nsession required pam_permit.so\n' >> /et
 for folder in $tallies; do find "$folder" -mindepth 1 -delete; done
 trial "$service" user "$user" &
 trial "$service" root root &
+outcomes="/tmp/outcome.user /tmp/outcome.root"
+for name in $spared; do
+    printf '%s:%s\n' "$name" "$right" | chpasswd
+    trial "$service" "$name" "$name" &
+    outcomes="$outcomes /tmp/outcome.$name"
+done
 wait
-cat /tmp/outcome.user /tmp/outcome.root
+cat $outcomes
 """
 
 
-def trials(host: Host, services: Sequence[str], *, deny: int, tallies: Sequence[str]) -> list[Trial]:
+def trials(
+    host: Host, services: Sequence[str], *, deny: int, tallies: Sequence[str], spared: Sequence[str] = ()
+) -> list[Trial]:
     """Return what the auth stack of each service did with an account, and with root, after `deny` wrong passwords.
 
     + deny: wrong passwords to give; with 0 only the right one is given, once
     + tallies: folders in which pam_faillock counts; the trials see empty ones of their own
+    + spared: accounts of the host that are tried as well, in the copy, with a password of the trial's own
 
     Raises ProbeError when a trial could not be made.
     """
-    given = [_given(service, deny, tallies) for service in services]
+    given = [_given(service, deny, tallies, spared) for service in services]
     found = [
         trial
         for output in private_etc.run_all(host, private_etc.FREE_UID + _SCRIPT, given, hide=tallies)
         for trial in parse(output)
     ]
     if [(trial.service, trial.account) for trial in found] != [
-        (service, account) for service in services for account in ("user", "root")
+        (service, account) for service in services for account in ("user", "root", *spared)
     ]:
         raise ProbeError(
             says(en=f"only {len(found)} trials were made: {found}", zh=f"仅完成 {len(found)} 次实测：{found}")
@@ -107,7 +116,7 @@ def trials(host: Host, services: Sequence[str], *, deny: int, tallies: Sequence[
     return found
 
 
-def _given(service: str, deny: int, tallies: Sequence[str]) -> str:
+def _given(service: str, deny: int, tallies: Sequence[str], spared: Sequence[str]) -> str:
     given = {
         "user": "m" + _letters(),
         "caller": "n" + _letters(),
@@ -117,6 +126,7 @@ def _given(service: str, deny: int, tallies: Sequence[str]) -> str:
         "deny": str(deny),
         "service": service,
         "tallies": " ".join(tallies),
+        "spared": " ".join(spared),
     }
     return "\n".join(f"{name}={shlex.quote(value)}" for name, value in given.items()) + "\n"
 

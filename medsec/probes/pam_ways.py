@@ -143,16 +143,44 @@ class Bypass:
     end: End
 
 
-def lock_bypass(stack: Sequence[Step]) -> Bypass | None:
-    """Return a way by which an auth stack passes pam_faillock by, or None."""
-    for end in ways(stack, _auth_answers, _auth_notice):
-        if "proved" in end.facts:
+def lock_bypass(stack: Sequence[Step], spared: Iterable[str] = ()) -> Bypass | None:
+    """Return a way by which an auth stack passes pam_faillock by, or None.
+
+    + spared: accounts to which such a way may be open, as long as it is to nobody else
+    """
+    for end in _auth_ends(stack, spared):
+        if end.facts & {"proved", "spared"}:
             continue
         if {"wrong"} <= end.facts and not end.facts & {"right", "counted"}:
             return Bypass("uncounted", end)
         if end.granted and "right" in end.facts and ("locked" in end.facts or "asked" not in end.facts):
             return Bypass("unasked", end)
     return None
+
+
+def _auth_ends(stack: Sequence[Step], spared: Iterable[str]) -> list[End]:
+    known = frozenset(spared)
+
+    def notice(rule: Rule, answer: str, facts: frozenset[str]) -> frozenset[str]:
+        # What comes after this line on this way is met by these accounts only.
+        if answer == "success" and (only := _only_users(rule)) and only <= known:
+            return facts | {"spared"}
+        return _auth_notice(rule, answer, facts)
+
+    return ways(stack, _auth_answers, notice)
+
+
+def _only_users(rule: Rule) -> frozenset[str]:
+    """Return the accounts to which alone a pam_succeed_if rule says yes; none where it may say so to others."""
+    words = [word for word in rule.arguments if word not in ("quiet", "quiet_success", "quiet_fail", "use_uid")]
+    if rule.module != "pam_succeed_if" or "use_uid" in rule.arguments or len(words) != 3 or words[0] != "user":
+        return frozenset()
+    match words[1]:
+        case "in":
+            return frozenset(words[2].split(":"))
+        case "=" | "eq" if not set(words[2]) & set("*?["):
+            return frozenset({words[2]})
+    return frozenset()
 
 
 def _auth_answers(rule: Rule) -> tuple[str, ...]:

@@ -33,7 +33,11 @@ def write_inventory(folder: Path, lab: Lab, hosts: Mapping[str, tuple[Case, LabH
     )
     _write(folder / "group_vars/all/ledger.yml", {"ledger": _ledger(hosts)})
     for name, (case, _) in hosts.items():
-        values = {case.control.variable(key): value for key, value in case.scenario.parameters.items()}
+        values = {
+            case.control.variable(key): value
+            for key, value in case.scenario.parameters.items()
+            if key not in _of_the_ledger(case)
+        }
         values["medsec_guard_seconds"] = 900  # many hosts at once on one machine
         _write(folder / "host_vars" / f"{name}.yml", values)
     return load_inventory(folder)
@@ -85,4 +89,11 @@ def _entry(case: Case, host: LabHost) -> dict[str, Any]:
         "purpose": both,
         "runs": ["postgresql", "mariadb"] if database else [],
         "listens": listens,
+        **{field: case.scenario.parameters[key] for key, field in _of_the_ledger(case).items()},
     }
+
+
+def _of_the_ledger(case: Case) -> dict[str, str]:
+    """Return the parameters of the scenario that only the host's ledger entry can set, with the names of its fields."""
+    fields = {key: case.control.parameters[key].ledger for key in case.scenario.parameters}
+    return {key: "break_glass" for key, field in fields.items() if field == "host.break_glass"}

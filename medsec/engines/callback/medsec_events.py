@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
+from pathlib import Path
 from typing import Any
 
 from ansible import constants, context
@@ -23,6 +25,8 @@ _LONGEST = 65536  # characters of one difference or message
 # Ansible looks every millisecond whether a worker is done, which takes half of what it uses of a processor; it can be told
 # another pace in ansible.cfg only, and that is the site's.
 _LOOK_SECONDS = 0.02
+# What a task may take of this machine beyond what it starts with, in bytes. Ansible keeps whatever a host prints.
+_MOST = 128 * 1024 * 1024
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
@@ -40,6 +44,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._events = os.fdopen(descriptor, "w", encoding="utf-8")
         # Handlers are flushed after each control, so what a host does belongs to the control it entered last.
         self._entered: dict[str, str] = {}
+        # A worker that runs out of it fails its task on its host, and nothing else.
+        os.register_at_fork(after_in_child=_bound)
 
     def v2_playbook_on_include(self, included_file: Any) -> None:
         control = _control_of_path(included_file._filename)
@@ -94,6 +100,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def _tell(self, message: dict[str, Any]) -> None:
         self._events.write(json.dumps(message, default=str) + "\n")
         self._events.flush()
+
+
+def _bound() -> None:
+    """Limit the memory of this process, a worker that has just begun."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + _MOST, hard))
 
 
 def _titled(data: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# login_lock.sh DENY UNLOCK_TIME FAIL_INTERVAL ROOT_UNLOCK_TIME LEAST_UNLOCK LEAST_INTERVAL LEAST_ROOT_UNLOCK
+# login_lock.sh DENY UNLOCK_TIME FAIL_INTERVAL ROOT_UNLOCK_TIME LEAST_UNLOCK LEAST_INTERVAL LEAST_ROOT_UNLOCK SPARED
+# SPARED: accounts joined by colons whose right password is taken before any lock is asked, or `-`.
 # Reads the login side of PAM and prints, as one JSON object, what falls short. It changes nothing.
 #   profiles  whether Debian's common files lack pam_faillock, so that profiles of it should be put in place first
 #   authselect  whether authselect manages the stacks and its feature with-faillock is off
@@ -41,7 +42,7 @@ if [ -d /usr/share/pam-configs ] && command -v pam-auth-update >/dev/null; then 
 
 # shellcheck disable=SC2086
 awk -v deny="$1" -v unlock="$2" -v interval="$3" -v root_unlock="$4" -v least_unlock="$5" -v least_interval="$6" \
-    -v least_root="$7" -v main="$main" -v present="$present" -v debian="$debian" -v authselect="$authselect" '
+    -v least_root="$7" -v spared="${8:--}" -v main="$main" -v present="$present" -v debian="$debian" -v authselect="$authselect" '
 function json(text) {
     gsub(/\\/, "\\\\", text); gsub(/"/, "\\\"", text); gsub(/\t/, "\\t", text); gsub(/\r/, "\\r", text)
     gsub(/[\001-\010\013\014\016-\037]/, " ", text); gsub(/\n/, "\\n", text)
@@ -324,6 +325,11 @@ function weak_conf(path,    line, found, weak) {
     return weak || !found
 }
 FILENAME != current { current = FILENAME; order[++count] = FILENAME; lines[FILENAME] = 0 }
+# The lines for the accounts that are spared stand at the top and are no part of what follows; see stanza.
+FNR == 1 { held = "" }
+held == "" && /^auth[ \t]+\[success=ignore default=1\][ \t]+pam_succeed_if\.so quiet user in [a-z0-9_:-]+[ \t]*$/ { held = $0; next }
+held != "" && /^auth[ \t]+sufficient[ \t]+pam_unix\.so[ \t]*$/ { kept[FILENAME] = held "\n" $0 "\n"; had[FILENAME] = trim_accounts(held); held = ""; next }
+held != "" { text[FILENAME, ++lines[FILENAME]] = held; held = "" }
 { text[FILENAME, ++lines[FILENAME]] = $0 }
 
 END {
@@ -353,15 +359,32 @@ END {
     value_for["even_deny_root"] = ""; value_for["root_unlock_time"] = root_unlock
     n = split("deny unlock_time fail_interval even_deny_root root_unlock_time", names, " ")
     for (k = 1; k <= n; k++) if (names[k] in need) { wanted = names[k]; put_line(wanted, value_for[wanted]) }
+    for (f = 1; f <= count; f++) if (wanted_in(order[f]) != had[order[f]]) changed[order[f]] = 1
     printf "{\"profiles\": %s, \"authselect\": %s, \"files\": {", profiles, authselect
     separator = ""
     for (f = 1; f <= count; f++) if (changed[order[f]]) {
         out = ""
-        for (i = 1; i <= lines[order[f]]; i++) out = out text[order[f], i] "\n"
+        for (i = 1; i <= lines[order[f]]; i++) {
+            if (i == 1 && text[order[f], 1] !~ /^#%PAM/) out = stanza(order[f])
+            out = out text[order[f], i] "\n"
+            if (i == 1 && text[order[f], 1] ~ /^#%PAM/) out = out stanza(order[f])
+        }
         printf "%s%s: %s", separator, json(order[f]), json(out); separator = ", "
     }
     print "}}"
 }
+# At the top, before what pam-auth-update writes: the right password of these accounts is enough, whatever was counted.
+function stanza(file) {
+    if (wanted_in(file) == "") return ""
+    if (wanted_in(file) == had[file]) return kept[file]
+    return "auth\t[success=ignore default=1]\tpam_succeed_if.so quiet user in " spared "\nauth\tsufficient\t\t\tpam_unix.so\n"
+}
+function wanted_in(file,    i) {
+    if (spared == "-" || file !~ /^\/etc\/pam\.d\//) return ""
+    for (i = 1; i <= lines[file]; i++) if (is_auth(text[file, i]) && module_of(text[file, i]) == "pam_unix") return spared
+    return ""
+}
+function trim_accounts(line) { line = trim(line); sub(/.*[ \t]/, "", line); return line }
 function put_line(wanted, given,    i, line, found) {
     line = wanted (given == "" ? "" : " = " given); found = 0
     for (i = 1; i <= lines[main]; i++) if (read_setting(text[main, i]) && name == wanted) {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from testinfra.host import Host
 
+from medsec.errors import Spared
 from medsec.inventory import Params
 from medsec.probes import faillock, pam, pam_ways, sshd
 from medsec.probes.login_attempts import Trial, trials
@@ -39,10 +40,11 @@ def check(host: Host, params: Params) -> None:
         zh=f"存在定时解除锁定的任务，请予删除：{'；'.join(jobs)}",
     )
     groups = pam_ways.alike(doors)
-    for trial in trials(host, list(groups), deny=params.deny, tallies=folders):
-        _locks(trial, params.deny, groups[trial.service])
+    spared = _there(host, [entry["account"] for entry in params.break_glass])
+    for trial in trials(host, list(groups), deny=params.deny, tallies=folders, spared=spared):
+        (_lets_in if trial.account in spared else _locks)(trial, params.deny, groups[trial.service])
     for service, stack in doors.items():
-        bypass = pam_ways.lock_bypass(stack)
+        bypass = pam_ways.lock_bypass(stack, spared)
         what = ("does not count every wrong password", "存在不计入失败次数的路径")
         if bypass and bypass.kind == "unasked":
             what = ("can let a locked account in", "存在放行已锁定账户的路径")
@@ -50,6 +52,38 @@ def check(host: Host, params: Params) -> None:
             en=f"{service} {what[0]}: {bypass.end}", zh=f"{service} {what[1]}：{bypass.end}"
         )
     _sshd_asks_pam(host)
+    if spared:
+        names = ", ".join(spared)
+        raise Spared(
+            says(
+                en=f"no number of failures locks the break-glass account {names}",
+                zh=f"应急账户 {'、'.join(spared)} 不受登录失败锁定约束",
+            ),
+            spared,
+        )
+
+
+def _there(host: Host, accounts: Sequence[str]) -> Sequence[str]:
+    """Hold that the ledger's break-glass accounts are on the host, and return them."""
+    for account in accounts:
+        assert host.run("grep -q %s /etc/passwd", f"^{account}:").rc == 0, says(
+            en=f"the ledger registers the break-glass account {account}, which is not on the host; make it, or strike it",
+            zh=f"台账登记了应急账户 {account}，主机上却没有；请建立该账户，或从台账删除",
+        )
+    return accounts
+
+
+def _lets_in(trial: Trial, deny: int, alike: Sequence[str]) -> None:
+    services = f"{'/'.join(alike[:3])}{'/...' if len(alike) > 3 else ''}"
+    assert trial.wrong_let_in == 0, says(
+        en=f"{services} let in {trial.account} with a wrong password ({trial.wrong_let_in} of {deny} tries)",
+        zh=f"{services} 以错误口令放行 {trial.account}（{deny} 次中 {trial.wrong_let_in} 次）",
+    )
+    assert trial.let_in_after, says(
+        en=f"the break-glass account {trial.account} is locked like any other: after {deny} wrong passwords {services} "
+        "refuse the right one",
+        zh=f"应急账户 {trial.account} 与其他账户一样被锁定：连续 {deny} 次口令错误后，{services} 拒绝其正确口令",
+    )
 
 
 def _lines(stack: Sequence[pam.Step]) -> list[pam.Rule]:

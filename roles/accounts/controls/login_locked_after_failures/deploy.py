@@ -24,6 +24,7 @@ def deploy(params: Params) -> None:
             *("unlock_time_least", "fail_interval_least", "root_unlock_time_least"),
         )
     ]
+    arguments.append(":".join(entry["account"] for entry in params.break_glass) or "-")
     login_lock.profiles(
         name="Switch the profiles of the lock-out on", script=SCRIPT, arguments=arguments, sources=PROFILES
     )

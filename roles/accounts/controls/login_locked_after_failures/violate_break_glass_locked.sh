@@ -1,0 +1,8 @@
+#!/bin/sh
+# expect: the break-glass account emergency is locked like any other
+# with: break_glass: [{account: emergency, reason: 网络中断时本机登录, owner: 张工, approver: 信息科主任, compensation: [口令封存于保险柜], expires: 2099-12-31}]
+# The ledger permits an account to stay open, and the host locks it with the others.
+set -eu
+useradd --create-home --shell /bin/bash emergency
+sed -i 's/^auth.*pam_unix.so nullok$/auth requisite pam_faillock.so preauth\nauth [success=1 default=ignore] pam_unix.so nullok\nauth [default=die] pam_faillock.so authfail\nauth sufficient pam_faillock.so authsucc/' /etc/pam.d/common-auth
+printf 'deny = 5\nunlock_time = 900\neven_deny_root\n' >> /etc/security/faillock.conf

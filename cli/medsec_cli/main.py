@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -78,6 +79,8 @@ def _remember(lang: str | None, no_color: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code: 0 all pass, 1 findings, 2 usage, 3 incomplete."""
+    # Whatever is written, here or by an engine, is for nobody else to change.
+    os.umask(os.umask(0o022) | 0o022)
     language = choose(sys.argv[1:])
     try:
         code = build(language).main(standalone_mode=False, prog_name="medsec")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,11 @@ def write(run: Run, forms: list[tuple[str, Path | None]], query: Any, language: 
 
 def _write_file(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        # It names what is weak, so it is the operator's alone until he hands it on.
+        with os.fdopen(
+            os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8"
+        ) as stream:
+            stream.write(text)
     except OSError as error:
         raise UsageError(
             says(en=f"{path} cannot be written: {error.strerror}", zh=f"无法写入 {path}：{error.strerror}")

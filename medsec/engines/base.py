@@ -10,8 +10,9 @@ from typing import Literal, Protocol
 
 from medsec.catalogue.controls import Control, Controls
 from medsec.errors import MedsecError, UsageError
+from medsec.evidence.plain import plain, plain_text
 from medsec.inventory import Inventory
-from medsec.text import says
+from medsec.text import Text, says
 
 Mode = Literal["apply", "plan"]
 EngineName = Literal["ansible", "pyinfra"]
@@ -42,6 +43,14 @@ class Event:
     diff: str | None = None
     # A `Text` in both languages where medsec itself wrote it; a tool's own words are in one language only.
     message: str | None = None
+
+    def __post_init__(self) -> None:
+        """Make what a host had its part in safe to show."""
+        for name in ("task", "diff", "message"):
+            words = getattr(self, name)
+            if words is not None:
+                safe = plain_text(words) if isinstance(words, Text) else plain(words)
+                object.__setattr__(self, name, safe)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def _run_shell_command(
     channel = transport.open_session()
     try:
         channel.settimeout(seconds)
-        channel.exec_command(line)
+        channel.exec_command(line.encode("utf-8", "surrogateescape"))
         channel.sendall(first + stdin)
         channel.shutdown_write()
         output = _read(channel, seconds)
@@ -107,5 +107,5 @@ def _read(channel: Channel, seconds: float | None) -> CommandOutput:
 
 
 def _text(data: bytearray) -> list[str]:
-    """Return the lines of `data`; bytes that are no UTF-8 (GBK, binary) stay visible as `\\xNN`."""
-    return data.decode("utf-8", "backslashreplace").removesuffix("\n").split("\n") if data else []
+    """Return the lines of `data`; bytes that are no UTF-8, a GBK file name for one, go into a command as they came."""
+    return data.decode("utf-8", "surrogateescape").removesuffix("\n").split("\n") if data else []

@@ -42,6 +42,8 @@ def accesses(host: Host, patterns: Iterable[str]) -> dict[str, list[Access]]:
     script = (
         'export LC_ALL=C; look() { printf \'pattern\\t%s\\n\' "$1"; shift; for f in "$@"; do '
         '[ -e "$f" ] || [ -L "$f" ] || continue; '
+        # Such a name would be read as another line.
+        'case $f in *[[:cntrl:]]*) echo "a control character is in the name of $(ls -bd -- "$f"); rename it" >&2; exit 1;; esac; '
         "stat --printf='%a\\t%u\\t%U\\t%G\\t%F\\t' -- \"$f\"; "
         'printf \'%s\\t%s\\n\' "$(ls -ld -- "$f" | cut -c 11)" "$f"; done; }; '
         + "; ".join(f"look {shlex.quote(pattern)} {pattern}" for pattern in patterns)

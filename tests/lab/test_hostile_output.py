@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ import pytest
 
 from medsec.lab import Lab, LabHost
 from tests import engine_site as site
+from tests.lab import faults
 
 ENGINES = ["ansible", "pyinfra"]
 MEGABYTES = 100
@@ -27,8 +31,8 @@ PRINTED = {
 TASKS = """\
 ---
 - name: Print what the host likes
-  ansible.builtin.shell:
-    cmd: "{{ %(id)s_text }}"
+  # A module would hold the flood back on the host, for minutes.
+  ansible.builtin.raw: "{{ %(id)s_text }}"
   changed_when: true
 """
 DEPLOY = """\
@@ -146,3 +150,93 @@ def test_a_task_that_floods_fails_alone(folder: Path, tool: str) -> None:
         **{("well", control): "finished" for control in [*PRINTED, "e_well"]},
     }
     assert max(got["RUSAGE_SELF"], got["RUSAGE_CHILDREN"]) < 700, "MiB of memory"
+
+
+NAMES = [
+    "c;touch ${IFS}pwned",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "-rf",
+    "sp ace",
+    "quo'te\"d",
+    "back\\slash",
+    "gbk\udcd6\udcd0",
+]
+CONTROLLING = ["a\nb", "tab\there", "\x1b[2Jx"]
+NAMED = ["critical_files_protected", "logs_kept_six_months", "remote_control_software_absent"]
+FOLDERS = ["/etc/cron.d", "/etc/sudoers.d", "/etc/logrotate.d", "/home/admin", "/opt"]
+
+
+@pytest.mark.parametrize("tool", ENGINES)
+def test_hostile_file_names_are_changed_and_taken_back_like_others(lab: Lab, tmp_path: Path, tool: str) -> None:
+    host = lab.add_host(f"names-{tool}", kind="server")
+    try:
+        host.run_as_root("systemctl is-system-running --wait > /dev/null", timeout=120)
+        stage(host)
+        before = listed(host)
+        faults.inventory(lab, host, tmp_path / "site")
+        options = [word for name in NAMED for word in ("--control", name)]
+        applied = medsec(tmp_path / "site", "apply", "--yes", "--engine", tool, *options)
+        assert applied.returncode == 0, applied.stdout + applied.stderr
+        assert not set(applied.stdout + applied.stderr) & (STEERING - {"\r"})
+        after = listed(host)
+        changed = {path for path in before if after.get(path) != before[path]}
+        assert {f"/etc/sudoers.d/{name}" for name in NAMES} <= changed
+        [run] = [path.parent for path in (tmp_path / "site").glob("runs/*/changes.jsonl")]
+        shown = medsec(tmp_path / "site", "runs", "show", str(run))
+        assert shown.returncode == 0, shown.stderr
+        assert not set(shown.stdout) & (STEERING - {"\r"})
+        rolled = medsec(tmp_path / "site", "rollback", str(run))
+        assert rolled.returncode == 0, rolled.stdout + rolled.stderr
+        assert listed(host) == before
+        assert host.run_as_root("find / -xdev -name '*pwned' -newer /etc/hostname ! -name '*touch*'").stdout == ""
+    finally:
+        lab.remove_host(host.name)
+
+
+@pytest.mark.parametrize("tool", ENGINES)
+def test_a_name_that_would_be_read_as_another_line_is_an_error_that_names_it(
+    lab: Lab, hosts: dict[str, LabHost], tmp_path: Path, tool: str
+) -> None:
+    host = hosts["well"]
+    host.run_as_root("printf '# x\\n' > \"$(printf '/etc/sudoers.d/x\\nmode')\"").check_returncode()
+    try:
+        faults.inventory(lab, host, tmp_path / "site")
+        only = ["--control", "critical_files_protected"]
+        for command in (["verify", "-f", "json"], ["apply", "--yes", "--all", "--engine", tool]):
+            done = medsec(tmp_path / "site", *command, *only)
+            assert done.returncode == 3, done.stdout + done.stderr
+            assert "a control character is in the name of /etc/sudoers.d/x\\nmode" in done.stdout.replace(
+                "\\\\", "\\"
+            )
+    finally:
+        host.run_as_root("rm /etc/sudoers.d/x*").check_returncode()
+
+
+def stage(host: LabHost) -> None:
+    paths = [f"{folder}/{name}" for folder in FOLDERS for name in NAMES]
+    paths += [f"{folder}/{name}" for folder in ("/etc/cron.d", "/home/admin", "/opt") for name in CONTROLLING]
+    lines = [f"printf '# nothing\\n' > {shlex.quote(path)}; chmod 666 {shlex.quote(path)}" for path in paths]
+    script = "\n".join(["set -e", *lines, "touch /home/admin/.netrc; chmod 666 /home/admin/.netrc"])
+    packed = base64.b64encode(script.encode("utf-8", "surrogateescape")).decode()
+    host.run_as_root(f"echo {packed} | base64 -d | sh").check_returncode()
+
+
+def listed(host: LabHost) -> dict[str, str]:
+    folders = " ".join(FOLDERS)
+    done = host.run_as_root(f"find {folders} -xdev -printf '%p\\t%y %m %U:%G %s\\0' | base64 -w 0")
+    done.check_returncode()
+    rows = base64.b64decode(done.stdout).decode("utf-8", "surrogateescape").split("\0")[:-1]
+    return dict(row.rsplit("\t", 1) for row in rows)
+
+
+def medsec(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("medsec"), "--lang", "en", *arguments],
+        cwd=folder,
+        env={**os.environ, "MEDSEC_INVENTORY": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )

@@ -150,6 +150,38 @@ def test_a_way_past_the_lock_is_found(texts: dict[str, str], name: str, old: str
     assert bypass.kind == kind
 
 
+OPEN_TO = "auth [success=ignore default=1] pam_succeed_if.so quiet user in {}\nauth sufficient pam_unix.so\nauth\trequisite\tpam_faillock"
+
+
+@pytest.mark.parametrize(
+    ("line", "permitted"),
+    [
+        (OPEN_TO.format("emergency"), ["emergency"]),
+        (OPEN_TO.format("emergency:other"), ["other", "emergency"]),
+        (OPEN_TO.format("emergency").replace("in ", "= "), ["emergency", "other"]),
+        ("auth [success=1 default=ignore] pam_succeed_if.so user = emergency\nauth\trequisite\tpam_faillock", ["emergency"]),
+    ],
+)  # fmt: skip
+def test_a_way_that_is_open_to_permitted_accounts_alone_is_none_for_others(
+    line: str, permitted: list[str]
+) -> None:
+    stack = changed(DEBIAN, "common-auth", "auth\trequisite\tpam_faillock", line).stack("su", "auth")
+    assert pam_ways.lock_bypass(stack, permitted) is None
+    for fewer in ([], permitted[:-1] if len(permitted) > 1 and ":" in line else ["nobody"]):
+        assert pam_ways.lock_bypass(stack, fewer) is not None
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["user notin emergency", "user != emergency", "user = emerg*", "user in emergency:x", "uid < 1000", "use_uid user = emergency",
+     "user = emergency uid > 0", "user ingroup emergency"],
+)  # fmt: skip
+def test_a_condition_that_may_hold_for_others_too_permits_nothing(condition: str) -> None:
+    line = f"auth [success=1 default=ignore] pam_succeed_if.so quiet {condition}\nauth\trequisite\tpam_faillock"
+    stack = changed(DEBIAN, "common-auth", "auth\trequisite\tpam_faillock", line).stack("su", "auth")
+    assert pam_ways.lock_bypass(stack, ["emergency"]) is not None
+
+
 @pytest.mark.parametrize(("texts", "service"), [(DEBIAN, "login"), (RHEL, "sshd")])
 def test_a_sound_password_stack_stores_nothing_unchecked(texts: dict[str, str], service: str) -> None:
     stack = services(texts).stack(service, "password")

@@ -511,7 +511,8 @@ find "$work/tree" -type f | sort | while IFS= read -r file; do
   if [ -e "$path" ] && [ $forced = no ]; then owner=$(stat -L -c '%U %G %a' "$path"); fi
   # shellcheck disable=SC2086 # three words
   set -- $owner
-  printf '%s\n"%s": {"user": "%s", "group": "%s", "mode": "0%s", "content": ' "$comma" "$path" "$1" "$2" "$3"
+  printf '%s\n%s: {"user": "%s", "group": "%s", "mode": "0%s", "content": ' "$comma" \
+    "$(printf '%s\n' "$path" | awk "$quote"'{ printf "%s", quoted($0) }')" "$1" "$2" "$3"
   awk "$quote"' BEGIN { printf "\"" } { line = quoted($0); printf "%s\\n", substr(line, 2, length(line) - 2) } END { printf "\"" }' "$file"
   printf '}'
   comma=,

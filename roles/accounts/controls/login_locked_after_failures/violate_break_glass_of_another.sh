@@ -1,5 +1,5 @@
 #!/bin/sh
-# expect: can let a locked account in: pam_succeed_if
+# expect: does not count every wrong password
 # with: break_glass: [{account: emergency, reason: 网络中断时本机登录, owner: 张工, approver: 信息科主任, compensation: [口令封存于保险柜], expires: 2099-12-31}]
 # The account that the ledger permits is open, and beside it one that the ledger knows nothing of.
 set -eu

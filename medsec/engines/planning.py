@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from medsec.catalogue.controls import Control, Controls
 from medsec.engines.base import Engine, EngineResult, Event, Mode, OnEvent, Status, Work
 from medsec.engines.guard import Guard, Unguarded
+from medsec.errors import UsageError
 from medsec.evidence.findings import Finding, Verdict
 from medsec.inventory import Host, Inventory
 from medsec.text import Text, in_language, says
@@ -65,7 +66,13 @@ def plan(selection: Selection, engine: Engine, *, judge: Judge, on_event: OnEven
     """
     findings = list(judge(selection.hosts, list(selection.controls.values())))
     todo, by_hand = _todo(selection, findings)
-    result = engine.run(_work(selection, todo, "plan"), on_event) if todo else None
+    if not todo:
+        return Planned(findings, by_hand, None)
+    work = _work(selection, todo, "plan")
+    result = EngineResult.of(work)
+    work = _leave(work, _without_password(work), result, on_event)
+    if work.todo:
+        result.add(engine.run(work, on_event))
     return Planned(findings, by_hand, result)
 
 
@@ -105,7 +112,8 @@ def apply(
 
 
 def _healed(finding: Finding, todo: Mapping[str, Sequence[str]]) -> bool:
-    return finding.verdict is Verdict.PASS or finding.control not in todo.get(finding.host, ())
+    held = finding.verdict in (Verdict.PASS, Verdict.WAIVED)
+    return held or finding.control not in todo.get(finding.host, ())
 
 
 def _todo(selection: Selection, findings: Iterable[Finding]) -> tuple[dict[str, list[str]], list[Finding]]:
@@ -127,6 +135,7 @@ def _work(selection: Selection, todo: Mapping[str, Sequence[str]], mode: Mode) -
 
 def _run(work: Work, engine: Engine, guard: Guard, on_event: OnEvent) -> EngineResult:
     result = EngineResult.of(work)
+    work = _leave(work, _without_password(work), result, on_event)
     with guard.hold(list(work.todo)) as untaken, engine.together():
         work = _leave(work, untaken, result, on_event)
         for part, risky in _parts(work):
@@ -142,6 +151,19 @@ def _run(work: Work, engine: Engine, guard: Guard, on_event: OnEvent) -> EngineR
                     protection.unfinished = _unfinished(done)
             _taken_back(left, protection.reverted, result, on_event)
     return result
+
+
+def _without_password(work: Work) -> dict[str, Text]:
+    """Return the hosts whose password for sudo is named and cannot be had, with the reason."""
+    found = {}
+    for name in work.todo:
+        password = work.inventory.hosts[name].login.password
+        try:
+            if password is not None:
+                password.reveal()
+        except UsageError as error:
+            found[name] = says(en=error.in_language("en"), zh=error.in_language("zh"))
+    return found
 
 
 def _unfinished(result: EngineResult) -> dict[str, Text]:

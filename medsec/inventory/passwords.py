@@ -34,10 +34,17 @@ class Password:
         self._read = read
         self._lock = threading.Lock()
         self._value: str | None = None
+        self._refused: Text | None = None
+
+    def refuse(self, text: Text) -> None:
+        """Remember that sudo refused it: it is not tried again, since each try counts towards a lock."""
+        self._refused = text
 
     def reveal(self) -> str:
-        """Return the password. Raises UsageError where it cannot be read or cannot be one."""
+        """Return the password. Raises UsageError where it cannot be read, cannot be one, or was refused before."""
         with self._lock:
+            if self._refused is not None:
+                raise UsageError(self._refused)
             if self._value is None:
                 value = self._read()
                 problem = _problem(value)

@@ -75,11 +75,19 @@ def shell_as_root(script: str, *arguments: str, privilege: Privilege) -> Line:
     return Line(shlex.join(["sh", "-c", _HAND_OVER, "sh", *line]), f"{privilege.password.reveal()}\n".encode())
 
 
-def no_privilege(host: str, login: Login, said: str) -> ProbeError:
+class NoPrivilege(ProbeError):
+    """sudo made nobody root."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+def no_privilege(host: str, login: Login, said: str) -> NoPrivilege:
     """Return the error for a host on which root was not reached; `said` are the words that came back."""
     lines = [line for line in plain(said).splitlines() if line.strip()]
     last = lines[-1].strip()[:200] if lines else "-"
-    return ProbeError(
+    return NoPrivilege(
         _without_password(host, login, last) if login.password is None else _refused(host, login, last)
     )
 

@@ -137,7 +137,10 @@ class SshBackend(BaseBackend):  # type: ignore[misc]
         try:
             yield from self.agent.exchange(lanes)
         except NotRoot as error:
-            raise no_privilege(self.hostname, self._login, str(error)) from error
+            refusal = no_privilege(self.hostname, self._login, str(error))
+            if self._login.password is not None:
+                self._login.password.refuse(refusal.text)
+            raise refusal from error
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise _lost(self.hostname, error) from error
 

@@ -363,7 +363,8 @@ record() { # RUN STEP
   installed > "$folder/packages.after"
   controls_of "$folder" | while IFS= read -r control; do
     changed "$folder" "$control" > "$folder/$control.changed"
-    tr '\0' '\n' < "$folder/$control.changed" | while IFS= read -r path; do
+    # A line break in a name must not make two names of it.
+    tr '\n\0' '?\n' < "$folder/$control.changed" | while IFS= read -r path; do
       was=$(fingerprint "$folder/before$path")
       is=$(fingerprint "$path")
       if [ "$was" != "$is" ]; then printf 'path\t%s\t%s\t%s\t%s\n' "$control" "$path" "$was" "$is"; fi
@@ -513,7 +514,7 @@ take_back() { # FOLDER CONTROLS
 # Says what is not what it was, and fails if anything is.
 wrong() { # FOLDER
   {
-    tr '\0' '\n' < "$1/touched" | while IFS= read -r path; do
+    tr '\n\0' '?\n' < "$1/touched" | while IFS= read -r path; do
       was=$(fingerprint "$1/before$path")
       is=$(fingerprint "$path")
       # A folder that has got contents of others stays.

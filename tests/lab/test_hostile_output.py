@@ -186,7 +186,7 @@ def test_hostile_file_names_are_changed_and_taken_back_like_others(lab: Lab, tmp
         shown = medsec(tmp_path / "site", "runs", "show", str(run))
         assert shown.returncode == 0, shown.stderr
         assert not set(shown.stdout) & (STEERING - {"\r"})
-        rolled = medsec(tmp_path / "site", "rollback", str(run))
+        rolled = medsec(tmp_path / "site", "rollback", "--yes", str(run))
         assert rolled.returncode == 0, rolled.stdout + rolled.stderr
         assert listed(host) == before
         assert host.run_as_root("find / -xdev -name '*pwned' -newer /etc/hostname ! -name '*touch*'").stdout == ""

@@ -44,7 +44,7 @@ if [ -d /usr/share/pam-configs ] && command -v pam-auth-update >/dev/null; then 
 awk -v deny="$1" -v unlock="$2" -v interval="$3" -v root_unlock="$4" -v least_unlock="$5" -v least_interval="$6" \
     -v least_root="$7" -v spared="${8:--}" -v main="$main" -v present="$present" -v debian="$debian" -v authselect="$authselect" '
 function json(text) {
-    gsub(/\\/, "\\\\", text); gsub(/"/, "\\\"", text); gsub(/\t/, "\\t", text); gsub(/\r/, "\\r", text)
+    gsub(/\\/, "&&", text); gsub(/"/, "\\\"", text); gsub(/\t/, "\\t", text); gsub(/\r/, "\\r", text)
     gsub(/[\001-\010\013\014\016-\037]/, " ", text); gsub(/\n/, "\\n", text)
     return "\"" text "\""
 }

@@ -44,7 +44,7 @@ fi
 # shellcheck disable=SC2086
 awk -v profile="$profile" -v minlen="$minlen" -v minclass="$minclass" -v main="$main" -v present="$present" '
 function json(text) {
-    gsub(/\\/, "\\\\", text); gsub(/"/, "\\\"", text); gsub(/\t/, "\\t", text); gsub(/\r/, "\\r", text)
+    gsub(/\\/, "&&", text); gsub(/"/, "\\\"", text); gsub(/\t/, "\\t", text); gsub(/\r/, "\\r", text)
     gsub(/[\001-\010\013\014\016-\037]/, " ", text); gsub(/\n/, "\\n", text)
     return "\"" text "\""
 }

@@ -298,11 +298,12 @@ rules() { # INTERVAL FORCED CONFIG...
 
 # --- who starts what --------------------------------------------------------------------------------------------------
 
+# Names with a control character are passed by, as cron and run-parts pass them by.
 tables() {
-  find /etc/crontab /etc/anacrontab /etc/cron.d /var/spool/cron -follow -type f ! -name '*.dpkg-*' ! -name '*.rpm*' 2> /dev/null || true
+  find /etc/crontab /etc/anacrontab /etc/cron.d /var/spool/cron -follow -type f ! -name '*.dpkg-*' ! -name '*.rpm*' ! -name '*[[:cntrl:]]*' 2> /dev/null || true
 }
 scripts() {
-  find /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/rc.local -follow -type f ! -name '*.dpkg-*' 2> /dev/null || true
+  find /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/rc.local -follow -type f ! -name '*.dpkg-*' ! -name '*[[:cntrl:]]*' 2> /dev/null || true
   tables | tr '\n' '\0' | { xargs -0 -r grep -hoE '/(usr/local|opt|root|home|srv|etc|var/lib)/[^][ ;|&"<>()]+' || true; } | tr -d "'" | sort -u |
     while IFS= read -r path; do case $path in /etc/cron*) ;; *) if [ -f "$path" ] && grep -Iq . "$path"; then printf '%s\n' "$path"; fi ;; esac; done
 }
@@ -494,7 +495,7 @@ if command -v rsyslogd > /dev/null; then rsyslog; fi
 
 # shellcheck disable=SC2016 # the dollars are awk's
 quote='
-  function quoted(text) { gsub(/\\/, "\\\\", text); gsub(/"/, "\\\"", text); gsub(/\t/, "\\t", text); gsub(/\r/, "\\r", text); return "\"" text "\"" }'
+  function quoted(text) { gsub(/\\/, "&&", text); gsub(/"/, "\\\"", text); gsub(/\t/, "\\t", text); gsub(/\r/, "\\r", text); return "\"" text "\"" }'
 list() {
   printf '"%s": [' "$1"
   awk "$quote"' !seen[$0]++ { printf "%s%s", (some++ ? ", " : ""), quoted($0) }' "$work/$1"

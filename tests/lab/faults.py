@@ -25,6 +25,8 @@ from tests import engine_site as site
 
 # A host must be reachable again by itself within this time, in seconds.
 LONGEST = 120
+# How long a login may take, in seconds, and still count as one.
+PATIENCE = 10
 MARK = "/etc/medsec-fault-test"
 
 _TASKS = """\
@@ -97,11 +99,15 @@ class Watch:
             self.tries.append((time.monotonic(), self.open()))
 
     def open(self) -> bool:
-        done = subprocess.run(
-            ["ssh", "-F", str(self.lab.ssh_config_path), "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o", "ControlPath=none",
-             self.host.name, "sudo -n true"],
-            capture_output=True, timeout=60, check=False,
-        )  # fmt: skip
+        # A login that was under way when the door was shut would wait behind it, and succeed when it opens again.
+        try:
+            done = subprocess.run(
+                ["ssh", "-F", str(self.lab.ssh_config_path), "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o", "ControlPath=none",
+                 self.host.name, "sudo -n true"],
+                capture_output=True, timeout=PATIENCE, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return False
         return done.returncode == 0
 
     @property
@@ -133,9 +139,9 @@ def watched(lab: Lab, host: LabHost) -> Iterator[Watch]:
 
 
 def settled(host: LabHost, run: str, seconds: float = 150) -> None:
-    """Wait until no step of `run` is open on the host."""
+    """Wait until no step of `run` is open on the host, and its timer is taken away."""
     until = time.monotonic() + seconds
-    states = f"cat /var/lib/medsec/guard/{run}/[0-9]*/state 2> /dev/null | grep -cx -e armed -e saved -e saving"
+    states = f"cat /var/lib/medsec/guard/{run}/[0-9]*/state 2> /dev/null | grep -cx -e armed -e saved -e saving; ls -d /etc/systemd/system/medsec-revert-{run}* 2> /dev/null"
     while host.run_as_root(states).stdout.strip() != "0":
         assert time.monotonic() < until, f"{run} still has an open step on {host.name}"
         time.sleep(1)

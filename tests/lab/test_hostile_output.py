@@ -172,8 +172,8 @@ def test_hostile_file_names_are_changed_and_taken_back_like_others(lab: Lab, tmp
     host = lab.add_host(f"names-{tool}", kind="server")
     try:
         host.run_as_root("systemctl is-system-running --wait > /dev/null", timeout=120)
-        stage(host)
         host.ssh("sudo -n true").check_returncode()  # sudo leaves a mark in the home at the first time
+        stage(host)
         before = listed(host)
         faults.inventory(lab, host, tmp_path / "site")
         options = [word for name in NAMED for word in ("--control", name)]

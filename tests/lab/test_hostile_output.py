@@ -173,7 +173,9 @@ def test_hostile_file_names_are_changed_and_taken_back_like_others(lab: Lab, tmp
     try:
         host.run_as_root("systemctl is-system-running --wait > /dev/null", timeout=120)
         host.ssh("sudo -n true").check_returncode()  # sudo leaves a mark in the home at the first time
-        stage(host)
+        # Ansible refuses an answer that is no UTF-8, and fails the task.
+        names = NAMES if tool == "pyinfra" else NAMES[:-1]
+        stage(host, names)
         before = listed(host)
         faults.inventory(lab, host, tmp_path / "site")
         options = [word for name in NAMED for word in ("--control", name)]
@@ -182,7 +184,7 @@ def test_hostile_file_names_are_changed_and_taken_back_like_others(lab: Lab, tmp
         assert not set(applied.stdout + applied.stderr) & (STEERING - {"\r"})
         after = listed(host)
         changed = {path for path in before if after.get(path) != before[path]}
-        assert {f"/etc/sudoers.d/{name}" for name in NAMES} <= changed
+        assert {f"/etc/sudoers.d/{name}" for name in names} <= changed
         [run] = [path.parent for path in (tmp_path / "site").glob("runs/*/changes.jsonl")]
         shown = medsec(tmp_path / "site", "runs", "show", str(run))
         assert shown.returncode == 0, shown.stderr
@@ -215,8 +217,8 @@ def test_a_name_that_would_be_read_as_another_line_is_an_error_that_names_it(
         host.run_as_root("rm /etc/sudoers.d/x*").check_returncode()
 
 
-def stage(host: LabHost) -> None:
-    paths = [f"{folder}/{name}" for folder in FOLDERS for name in NAMES]
+def stage(host: LabHost, names: list[str]) -> None:
+    paths = [f"{folder}/{name}" for folder in FOLDERS for name in names]
     paths += [f"{folder}/{name}" for folder in ("/etc/cron.d", "/home/admin", "/opt") for name in CONTROLLING]
     lines = [f"printf '# nothing\\n' > {shlex.quote(path)}; chmod 666 {shlex.quote(path)}" for path in paths]
     script = "\n".join(["set -e", *lines, "touch /home/admin/.netrc; chmod 666 /home/admin/.netrc"])

@@ -192,7 +192,8 @@ def test_hostile_file_names_are_changed_and_taken_back_like_others(lab: Lab, tmp
         rolled = medsec(tmp_path / "site", "rollback", "--yes", str(run))
         assert rolled.returncode == 0, rolled.stdout + rolled.stderr
         restored = listed(host)
-        unlike = {path: (before.get(path), restored.get(path)) for path in {*before, *restored}}
+        both = {path for path in {*before, *restored} if "/.ansible" not in path}  # Ansible's own folder stays
+        unlike = {path: (before.get(path), restored.get(path)) for path in both}
         assert {path: pair for path, pair in unlike.items() if pair[0] != pair[1]} == {}
         assert host.run_as_root("find / -xdev -name '*pwned' -newer /etc/hostname ! -name '*touch*'").stdout == ""
     finally:

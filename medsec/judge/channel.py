@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import paramiko
 
-from medsec.judge.frames import PACKINGS, Answer, Garbled, Lane, Reader, agent, packed, write_frame
+from medsec.judge.frames import Answer, Garbled, Lane, Packer, Reader, agent, write_frame
 from medsec.judge.privilege import Privilege, shell_as_root
 from medsec.judge.transport import Limits
 
@@ -89,7 +89,7 @@ class AgentChannel:
         self._first = b""
         self._hello = b""
         self._greeted = False
-        self._packing = list(PACKINGS)
+        self._packer = Packer()
         self._boot = datetime.now(UTC)
 
     def when(self, answer: Answer) -> datetime:
@@ -117,7 +117,7 @@ class AgentChannel:
 
     def _exchange(self, frame: str, first: int) -> Iterator[tuple[int, int, Answer]]:
         while True:
-            self._send(packed(frame, self._packing[0]))
+            self._send(self._packer.packed(frame))
             reader = Reader(self._limits.output, _FRAME_BYTES)
             while not reader.ended:
                 for lane, number, answer in reader.feed(self._receive()):
@@ -125,8 +125,7 @@ class AgentChannel:
                         yield lane - first, number, answer
             if not reader.refused:
                 return
-            self._packing.pop(0)
-            if not self._packing:
+            if not self._packer.refused():
                 raise NoAgent("the host takes no frame")
 
     def _open(self) -> None:

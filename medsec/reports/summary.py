@@ -190,10 +190,15 @@ def _unjudged(group: Unjudged, language: Language) -> str:
 
 
 def _cut_short(view: Overview) -> Text:
-    count = len(view.missing)
+    count, run = len(view.missing), view.run
+    if run.finished or not run.header.registered:
+        return says(
+            en=f"  [cut short] {count} checks were not reached; verify again",
+            zh=f"  [中断] 尚有 {count} 项次未核查，请重新核查",
+        )
     return says(
-        en=f"  [cut short] {count} checks were not reached; verify again",
-        zh=f"  [中断] 尚有 {count} 项次未核查，请重新核查",
+        en=f"  [cut short] {count} checks not reached: medsec verify --resume runs/{run.path.name}",
+        zh=f"  [中断] 尚有 {count} 项次未核查：medsec verify --resume runs/{run.path.name}",
     )
 
 

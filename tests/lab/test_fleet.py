@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import subprocess
@@ -12,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from medsec.catalogue.controls import Control, load_controls
 from medsec.engines.base import Work, engine
 from medsec.evidence.findings import Finding, Verdict
-from medsec.inventory import Inventory
+from medsec.inventory import Inventory, load_inventory
 from medsec.judge import HostDone, Limits, SshTransport, judge, stream
 from medsec.lab import Lab, LabHost
 from medsec.resources import root
@@ -205,3 +207,21 @@ def test_a_bastion_that_shows_another_key_is_not_passed(
     for tool in ("ansible", "pyinfra"):
         work = Work(inventory, CONTROLS, {name: ["root_login_refused"] for name in told}, "plan")
         assert set(engine(tool).run(work, lambda event: None).unreachable) == set(told), tool
+
+
+@pytest.mark.parametrize("tool", ["ansible", "pyinfra"])
+def test_both_engines_keep_to_the_limit_of_a_site(lab: Lab, well: LabHost, tmp_path: Path, tool: str) -> None:
+    """With one host at a time, all that happens on it comes before anything happens on the next."""
+    names = [f"far-{number}" for number in range(3)]
+    inventory = fleet_site.write(tmp_path / "site", lab, dict.fromkeys(names, well))
+    listed = yaml.safe_load((inventory.path / "hosts.yml").read_text(encoding="utf-8"))
+    listed["all"]["children"] = {"far": {"hosts": dict.fromkeys(names), "vars": {"medsec_site_forks": 1}}}
+    (inventory.path / "hosts.yml").write_text(yaml.safe_dump(listed), encoding="utf-8")
+    work = Work(
+        load_inventory(inventory.path), CONTROLS, {name: [c.id for c in QUICK] for name in names}, "plan", forks=3
+    )
+    seen: list[str] = []
+    result = engine(tool).run(work, lambda event: seen.append(event.host))
+    assert result.complete, result.failures
+    assert len(seen) > len(names)
+    assert [name for name, _ in itertools.groupby(seen)] == names

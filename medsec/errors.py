@@ -42,3 +42,7 @@ class Spared(AssertionError):
 
 class HostUnreachable(MedsecError):
     """A host did not answer, refused the key, or showed another host key than the one that is known."""
+
+
+class LinkFailed(HostUnreachable):
+    """The way to a host failed: nothing answered, or what answered broke off. Another try may get through."""

@@ -43,11 +43,11 @@ def _addresses(subject: Subject) -> list[str]:
     A host that is off would show no port at all, so its SSH port must answer first.
     """
     login = subject.host.login
-    if login.jump:
+    if login.way:
         raise ProbeError(
             says(
-                en=f"{subject.host.name} is behind {login.jump}: what it shows cannot be seen from here",
-                zh=f"{subject.host.name} 位于跳板机 {login.jump} 之后，无法从本机探测其开放端口",
+                en=f"{subject.host.name} is behind {login.way}: what it shows cannot be seen from here",
+                zh=f"{subject.host.name} 位于跳板机 {login.way} 之后，无法从本机探测其开放端口",
             )
         )
     if not answers(login.address, login.port, SECONDS):

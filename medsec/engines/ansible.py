@@ -21,8 +21,9 @@ from medsec.catalogue.indexes import defaults, harden_playbook, tasks
 from medsec.engines import tuning
 from medsec.engines.base import EngineError, EngineName, EngineResult, Event, OnEvent, Status, Work
 from medsec.engines.child import child, in_memory
+from medsec.engines.jumps import jump_config
 from medsec.engines.reasons import why
-from medsec.inventory import effective
+from medsec.inventory import Host, effective
 from medsec.inventory.loading import ansible_config
 from medsec.inventory.passwords import STANDARD
 from medsec.text import says
@@ -48,6 +49,9 @@ _PYTHON = """\
 """
 
 
+_ARGUMENTS = "ansible_ssh_common_args"
+
+
 class AnsibleEngine:
     """Changes hosts by Ansible's own command line."""
 
@@ -70,14 +74,17 @@ class AnsibleEngine:
         """Run the remedies of `work` (see `medsec.engines.base.Engine.run`).
 
         Ansible gives a host up at its first failed task. What stands behind a failed control is therefore run again
-        without it, until every control has had its turn.
+        without it, until every control has had its turn. The hosts of one run walk in step, so that a site's limit makes
+        several runs, one after the other.
         """
         _validate(work)
         result = EngineResult.of(work)
         left = work.trimmed()
         with nullcontext(self._shared) if self._shared else _folder() as folder:
             while left.todo:
-                _Run(left, result, on_event, folder).run()
+                for hosts in left.batches(list(left.todo)):
+                    part = replace(left, todo={host: left.todo[host] for host in hosts})
+                    _Run(part, result, on_event, folder).run()
                 left = _behind_failures(left, result)
             if not result.complete:
                 _log_out(folder)  # a login that went through what failed may hang, or hold what was taken back
@@ -228,6 +235,8 @@ class _Run:
             for control in self._work.ordered(name):
                 params = effective(control, host, self._work.inventory.ledger)
                 hosts.setdefault(name, {}).update(params.variables())
+            if host.login.jump and name in hosts:
+                hosts[name][_ARGUMENTS] = self._by_jump_hosts(host)
         return yaml.dump({"all": {"hosts": hosts}}, Dumper=_Literal, allow_unicode=True)
 
     def _passwords(self) -> str:
@@ -237,6 +246,16 @@ class _Run:
             password = self._work.inventory.hosts[name].login.password
             hosts[name] = {} if password is None else {STANDARD[0]: password.reveal()}
         return yaml.dump({"all": {"hosts": hosts}}, Dumper=_Literal, allow_unicode=True)
+
+    def _by_jump_hosts(self, host: Host) -> str:
+        """Return ssh's arguments for a host behind jump hosts, to which the inventory's key and host keys apply as well.
+
+        OpenSSH would take for them what `~/.ssh/config` says and nothing else.
+        """
+        said = str(host.variables.get(_ARGUMENTS, ""))
+        path = self._write(f"ssh-{len(list(self._folder.glob('ssh-*')))}", jump_config(host.login))
+        # A configuration that the inventory names itself stays in force.
+        return said if "-F" in said.split() else f"{said} -F {path}"
 
     def _roles(self) -> list[str]:
         """Lay out the roles that the work needs, each with an index of just the controls that it needs."""

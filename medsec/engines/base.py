@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from medsec.catalogue.controls import Control, Controls
 from medsec.errors import MedsecError, UsageError
 from medsec.evidence.plain import plain, plain_text
+from medsec.fleet.schedule import batches
 from medsec.inventory import Inventory
 from medsec.text import Text, says
 
@@ -72,6 +73,12 @@ class Work:
     def trimmed(self) -> Work:
         """Return this work without the hosts that have nothing to do."""
         return replace(self, todo={host: controls for host, controls in self.todo.items() if controls})
+
+    def batches(self, hosts: Sequence[str], *, in_all: int | None = None) -> list[list[str]]:
+        """Cut `hosts` into lists of which none has more hosts of a site than it bears, and no more than `in_all`."""
+        inventory = self.inventory
+        groups = {name: inventory.hosts[name].groups for name in hosts}
+        return batches(groups, inventory.site_forks, in_all=in_all)
 
     def ordered(self, host: str) -> list[Control]:
         """Return the controls for `host` in the catalogue's order, late ones last, in which both engines run them."""

@@ -178,7 +178,7 @@ def _parts(work: Work) -> Iterator[tuple[Work, bool]]:
     """Yield what is run together, in its order, and whether it may lock out.
 
     Risky controls come one by one, so that each is wholly there or wholly taken back, and on no more hosts at a time
-    than the engine works on at once, so that no timer runs while a host waits for its turn.
+    than the engine works on at once, of a site and in all, so that no timer runs while a host waits for its turn.
     """
     risky = [control for control in work.controls.values() if control.risk == "access"]
     chosen = {host: set(controls) for host, controls in work.todo.items()}
@@ -189,8 +189,7 @@ def _parts(work: Work) -> Iterator[tuple[Work, bool]]:
     yield _only(work, lambda control: control not in names | late), False
     for control in risky:
         hosts = [host for host, ids in chosen.items() if control.id in ids]
-        for start in range(0, len(hosts), work.forks):
-            batch = hosts[start : start + work.forks]
+        for batch in work.batches(hosts, in_all=work.forks):
             yield replace(work, todo={host: [control.id] for host in batch}), True
     yield _only(work, lambda control: control in late), False
 

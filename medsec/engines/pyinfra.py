@@ -98,6 +98,7 @@ def _job(work: Work) -> dict[str, Any]:
         "forks": work.forks,
         "seconds_per_task": work.seconds_per_task,
         "seconds_to_connect": work.seconds_to_connect,
+        "site_forks": dict(work.inventory.site_forks),
         "hosts": [_host(work, work.inventory.hosts[name]) for name in work.todo],
     }
 
@@ -105,6 +106,7 @@ def _job(work: Work) -> dict[str, Any]:
 def _host(work: Work, host: Host) -> dict[str, Any]:
     return {
         "name": host.name,
+        "groups": host.groups,
         "login": pyinfra_logins.message(host.login),
         "work": [
             {

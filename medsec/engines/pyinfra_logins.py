@@ -19,6 +19,7 @@ def message(login: Login) -> dict[str, Any]:
         "sudo": login.sudo,
         "jump": login.jump,
         "password": login.password.reveal() if login.password is not None and login.sudo else None,
+        "proxy": login.proxy,
     }
 
 
@@ -36,19 +37,20 @@ def host_data(login: dict[str, Any], folder: Path) -> dict[str, Any]:
         data["ssh_key"] = login["key"]
     if login["known_hosts"]:
         data["ssh_known_hosts_file"] = login["known_hosts"]
-    if login["jump"]:
-        data["ssh_config_file"] = str(_jump_config(login, folder))
+    if login["jump"] or login["proxy"]:
+        data["ssh_config_file"] = str(_config(login, folder))
     return data
 
 
-def _jump_config(login: dict[str, Any], folder: Path) -> Path:
-    """Write what OpenSSH's `-J` means; the way to the jump host is as strict about host keys as the way beyond."""
+def _config(login: dict[str, Any], folder: Path) -> Path:
+    """Write what OpenSSH's `-J` or `ProxyCommand` means; jump hosts are asked for their keys as strictly as hosts."""
     path = folder / f"{len(list(folder.iterdir()))}.conf"
     known = " ".join(filter(None, [login["known_hosts"], "~/.ssh/known_hosts"]))
     key = f"    IdentityFile {login['key']}\n" if login["key"] else ""
+    way = f"ProxyJump {login['jump']}" if login["jump"] else f"ProxyCommand {login['proxy']}"
     path.write_text(
-        f"Host {login['address']}\n    ProxyJump {login['jump']}\n"
-        f"Host *\n    StrictHostKeyChecking yes\n    UserKnownHostsFile {known}\n{key}",
+        f"Host {login['address']}\n    {way}\n"
+        f"Host *\n    User {login['user']}\n    StrictHostKeyChecking yes\n    UserKnownHostsFile {known}\n{key}",
         encoding="utf-8",
     )
     return path

@@ -11,17 +11,19 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import gevent
-from gevent.pool import Pool
 
 from medsec.engines import pyinfra_commands
 from medsec.engines.child import EVENTS_FD
 from medsec.engines.pyinfra_host import HostRun
 from medsec.engines.pyinfra_log import HostLog
 from medsec.engines.pyinfra_state import job_state
+from medsec.fleet.schedule import Schedule
 
 
 def main() -> None:
@@ -41,9 +43,16 @@ def _run(job: dict[str, Any], events: IO[str]) -> None:
     log = HostLog.install()
     with tempfile.TemporaryDirectory(prefix="medsec-") as folder:
         state = job_state(job, Path(folder))
-        pool = Pool(job["forks"])
         runs = [
-            pool.spawn(HostRun(state, host, index=index, log=log, tell=tell).run, spec)
+            (partial(HostRun(state, host, index=index, log=log, tell=tell).run, spec), spec["groups"])
             for index, (host, spec) in enumerate(zip(state.inventory, job["hosts"], strict=True))
         ]
-        gevent.joinall(runs, raise_error=True)
+        schedule = Schedule(runs, job["site_forks"])
+        workers = [gevent.spawn(_work, schedule) for _ in range(min(job["forks"], len(runs)))]
+        gevent.joinall(workers, raise_error=True)
+
+
+def _work(schedule: Schedule[Callable[[], None]]) -> None:
+    for turn in schedule.turns():
+        # A greenlet of its own: pyinfra keeps in it which host is meant.
+        gevent.spawn(turn.job).get()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 _FOLDERS = ("roles", "standards")
 
@@ -20,6 +22,12 @@ def catalogue_digest(root: Path) -> str:
         digest.update(f"{name}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def value_digest(value: Any) -> str:
+    """Return the SHA-256 of a value as JSON, so that what may be confidential can be compared and is not kept."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _files(root: Path, probes: Path) -> Iterator[tuple[str, Path]]:

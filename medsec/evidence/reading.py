@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,8 @@ class Run:
     stored: list[Stored]
     identities: dict[str, IdentityFacts | None]
     host_finished: dict[str, datetime]
+    # How often each host was logged in to, or tried to be.
+    tries: dict[str, int] = field(default_factory=dict)
 
     @property
     def findings(self) -> list[Finding]:
@@ -69,6 +71,21 @@ class Run:
     @property
     def finished(self) -> bool:
         return self.header.finished is not None
+
+    def complete_hosts(self) -> set[str]:
+        """Return the hosts that are done, with a finding for every control and all of its proof as it was written."""
+        left = {host: len(self.header.controls) for host in self.host_finished}
+        for entry in self.stored:
+            if entry.finding.host in left and self._proved(entry):
+                left[entry.finding.host] -= 1
+        return {host for host, missing in left.items() if missing == 0}
+
+    def _proved(self, entry: Stored) -> bool:
+        try:
+            self.evidence(entry)
+        except RunDamaged:
+            return False
+        return True
 
     def evidence(self, entry: Stored) -> list[CommandRecord]:
         """Return the commands behind a finding. Raises RunDamaged when the file is not the one that was written."""
@@ -105,11 +122,13 @@ def load_run(path: Path) -> Run:
     stored.sort(key=lambda entry: (place[entry.finding.host], order[entry.finding.control]))
     identities: dict[str, IdentityFacts | None] = {}
     finished: dict[str, datetime] = {}
+    tries: dict[str, int] = {}
     for value in _lines(path / HOSTS):
         identity = value["identity"]
         identities[value["host"]] = None if identity is None else IdentityFacts.model_validate(identity)
         finished[value["host"]] = datetime.fromisoformat(value["finished"])
-    return Run(path, header, stored, identities, finished)
+        tries[value["host"]] = value.get("tries", 1)
+    return Run(path, header, stored, identities, finished, tries)
 
 
 def list_runs(site: Path) -> list[Path]:

@@ -111,6 +111,25 @@ class ItemFacts(Strict):
         )
 
 
+class Inputs(Strict):
+    """SHA-256 over what else decides a run, so that it is resumed only with the same; empty in runs of older versions."""
+
+    # Ledger, logins and profiles of the run's hosts.
+    inventory: str = ""
+    # The parameters in force for each of them.
+    parameters: str = ""
+    waivers: str = ""
+
+
+class Resumed(Strict):
+    """Who went on with a run that had been cut short, and when."""
+
+    started: datetime
+    operator: str
+    controller: str
+    argv: list[str]
+
+
 class RunHeader(Strict):
     """`run.json`: what was asked of whom, by whom, with which catalogue."""
 
@@ -130,6 +149,8 @@ class RunHeader(Strict):
     deadlines: Deadlines = Field(default_factory=Deadlines)
     # False where there was no ledger (`medsec verify local`).
     registered: bool = True
+    inputs: Inputs = Field(default_factory=Inputs)
+    resumed: list[Resumed] = Field(default_factory=list)
     hosts: list[HostFacts]
     controls: list[ControlFacts]
     items: list[ItemFacts]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
+import shutil
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
+from medsec.errors import UsageError
 from medsec.evidence.encoding import finding_json, record_json
 from medsec.evidence.findings import Finding
 from medsec.evidence.run import IdentityFacts, RunHeader
+from medsec.text import says
 
 HEADER, FINDINGS, HOSTS, EVIDENCE = "run.json", "findings.jsonl", "hosts.jsonl", "evidence"
 
@@ -27,8 +32,14 @@ class RunStore:
     """The folder of one run, readable by its owner alone.
 
     run.json (the header), findings.jsonl (one finding a line), hosts.jsonl (one line when a host is done), and
-    evidence/<host>/<control>.json. A finding's line names its evidence and the SHA-256 of that file.
+    evidence/<host>/<control>.json. A finding's line names its evidence and the SHA-256 of that file. As long as it is
+    open, nobody else can open it for writing: hosts.jsonl is locked, and the lock goes with the process.
     """
+
+    path: Path
+    _header: RunHeader
+    _findings: IO[str]
+    _hosts: IO[str]
 
     def __init__(self, site: Path, header: RunHeader) -> None:
         """Make `site/runs/<id>` and write the header. Raises FileExistsError when the run is there already."""
@@ -36,10 +47,32 @@ class RunStore:
         runs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = runs / header.id
         self.path.mkdir(mode=0o700)
-        self._header = header
-        _sync(self._write(HEADER, header.model_dump_json(by_alias=True, indent=1)))
+        self._put_header(header)
+        self._open()
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunStore:
+        """Open the folder of a run that was cut short. Raises UsageError when another process writes to it."""
+        store = cls.__new__(cls)
+        store.path = path
+        store._open()
+        return store
+
+    def resume(self, header: RunHeader, keep: Collection[str]) -> None:
+        """Make what was written of other hosts than `keep` unwritten, and `header` the run's.
+
+        Killed at any moment, it can be done again.
+        """
+        lines = [line for line in _whole_lines(self.path / FINDINGS) if json.loads(line)["host"] in keep]
+        self._findings.close()
+        _sync(self._write(FINDINGS, b"".join(lines).decode("utf-8")))
         self._findings = self._append_to(FINDINGS)
-        self._hosts = self._append_to(HOSTS)
+        self._hosts.truncate(sum(map(len, _whole_lines(self.path / HOSTS))))
+        kept = {_file_name(host) for host in keep}
+        for folder in (self.path / EVIDENCE).glob("*"):
+            if folder.name not in kept:
+                shutil.rmtree(folder)
+        self._put_header(header)
 
     def add(self, finding: Finding, parameters: dict[str, Any] | None = None) -> None:
         """Store `finding` and its evidence; `parameters` are those in force for the control on the host."""
@@ -59,24 +92,24 @@ class RunStore:
         self._findings.write(_json(line) + "\n")
         self._findings.flush()
 
-    def host_done(self, host: str, identity: IdentityFacts | None) -> None:
-        """Store who the host was, and put its findings on the disk.
+    def host_done(self, host: str, identity: IdentityFacts | None, *, tries: int = 1) -> None:
+        """Store who the host was and how many logins it took, and put its findings on the disk before that.
 
         Killing the program loses nothing. A power cut may lose evidence files that the kernel had not written yet;
-        the findings carry their digests, so a loss is seen (`medsec.evidence.reading.Run.evidence`).
+        the findings carry their digests, so a loss is seen (`medsec.evidence.reading.Run.evidence`), and a run that is
+        resumed judges such a host again.
         """
         value = None if identity is None else identity.model_dump(mode="json")
-        line = {"host": host, "identity": value, "finished": datetime.now(UTC).isoformat()}
+        line = {"host": host, "identity": value, "tries": tries, "finished": datetime.now(UTC).isoformat()}
+        os.fsync(self._findings.fileno())
         self._hosts.write(_json(line) + "\n")
-        for stream in (self._findings, self._hosts):
-            stream.flush()
-            os.fsync(stream.fileno())
+        self._hosts.flush()
+        os.fsync(self._hosts.fileno())
 
     def finish(self) -> None:
         """Write into the header that the run reached its end."""
         self.close()
-        self._header = self._header.model_copy(update={"finished": datetime.now(UTC)})
-        _sync(self._write(HEADER, self._header.model_dump_json(by_alias=True, indent=1)))
+        self._put_header(self._header.model_copy(update={"finished": datetime.now(UTC)}))
 
     def close(self) -> None:
         """Put everything on the disk; a run that is closed and not finished was cut short."""
@@ -85,6 +118,25 @@ class RunStore:
                 stream.flush()
                 os.fsync(stream.fileno())
                 stream.close()
+
+    def _put_header(self, header: RunHeader) -> None:
+        self._header = header
+        _sync(self._write(HEADER, header.model_dump_json(by_alias=True, indent=1)))
+
+    def _open(self) -> None:
+        self._findings = self._append_to(FINDINGS)
+        self._hosts = self._append_to(HOSTS)
+        try:
+            fcntl.flock(self._hosts, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._findings.close()
+            self._hosts.close()
+            raise UsageError(
+                says(
+                    en=f"{self.path}: another process is writing this run; wait until it ends",
+                    zh=f"{self.path}：另一个进程正在写入该次运行；请等其结束",
+                )
+            ) from None
 
     def _append_to(self, name: str) -> IO[str]:
         flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
@@ -101,6 +153,11 @@ class RunStore:
             stream.write(text)
         temporary.replace(path)
         return path
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """Return the lines of a file without the last one, where that was cut short."""
+    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def _sync(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TypeVar
 from medsec.engines.base import Work
 from medsec.engines.guard import Protection
 from medsec.errors import MedsecError
+from medsec.fleet.schedule import Schedule, side_by_side
 from medsec.guard import passwords
 from medsec.guard.business import Flow, answering, flows
 from medsec.guard.journal import JOURNAL, Entry, Journal
@@ -186,9 +186,8 @@ class HostGuard:
                     "已开始的以主机上的备份为准：请腾出空间，再参见 `medsec rollback`",
                 )
 
-        if wanted:
-            with ThreadPoolExecutor(max_workers=min(self._forks, len(wanted))) as pool:
-                list(pool.map(one, wanted))
+        groups = ((name, self._inventory.hosts[name].groups) for name in wanted)
+        side_by_side(Schedule(groups, self._inventory.site_forks), one, forks=min(self._forks, len(wanted)))
         return done, failed
 
 

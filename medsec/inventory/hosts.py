@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,15 @@ class Login:
     sudo: bool = True
     # Jump hosts as `ssh -J` writes them, or None.
     jump: str | None = None
+    # A `ProxyCommand` as ssh_config(5) writes it, or None; never beside `jump`.
+    proxy: str | None = None
     # What sudo asks for; None where it asks for nothing.
     password: Password | None = None
+
+    @property
+    def way(self) -> str | None:
+        """What the way to the host leads through, or None where it is reached directly."""
+        return self.jump or self.proxy
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class Inventory:
     ledger: Ledger
     # False where there is no ledger and this one was made up (`medsec.inventory.local`).
     registered: bool = True
+    # How many hosts of a group may be worked on at once (`medsec_site_forks`), by the group's name.
+    site_forks: Mapping[str, int] = field(default_factory=dict)
 
     def limit(self, patterns: Iterable[str] = ()) -> list[Host]:
         """Return the hosts that `patterns` name (host names, group names or globs, `!name` to leave out).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from medsec.inventory.ledger import Ledger, LedgerHost
 from medsec.inventory.names import require_address, require_name, require_user
 from medsec.inventory.passwords import FORMS, SOURCE, STANDARD, become_password, is_secret
 from medsec.text import says
+
+SITE_FORKS = "medsec_site_forks"
 
 
 def load_inventory(path: Path) -> Inventory:
@@ -29,13 +32,13 @@ def load_inventory(path: Path) -> Inventory:
                 zh=f"{source}：找不到主机清单；可用 `medsec init DIR` 新建，或用 `--inventory` 指定",
             )
         )
-    variables = _ansible_variables(source)
-    if not variables:
+    listed = _ansible_variables(source)
+    if not listed.hosts:
         raise UsageError(says(en=f"{source}: names no host", zh=f"{source}：清单中没有主机"))
-    for name in variables:
+    for name in listed.hosts:
         require_name(str(source), name)
-    ledger = _ledger(source, variables)
-    hosts = {name: _host(source, name, groups, values, ledger) for name, (groups, values) in variables.items()}
+    ledger = _ledger(source, listed)
+    hosts = {name: _host(source, name, groups, values, ledger) for name, (groups, values) in listed.hosts.items()}
     for name in ledger.hosts:
         if name not in hosts:
             raise UsageError(
@@ -44,7 +47,7 @@ def load_inventory(path: Path) -> Inventory:
                     zh=f"{source}：台账登记了 {name!r}，但主机清单中没有；请补入清单或从台账注销",
                 )
             )
-    return Inventory(path=source.parent, hosts=hosts, ledger=ledger)
+    return Inventory(source.parent, hosts, ledger, site_forks=_site_forks(source, listed))
 
 
 def ansible_config(path: Path) -> Path | None:
@@ -53,32 +56,74 @@ def ansible_config(path: Path) -> Path | None:
     return next((file for file in places if file.is_file()), None)
 
 
-def _ansible_variables(source: Path) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
+@dataclass(frozen=True)
+class _Listed:
+    """What Ansible makes of an inventory."""
+
+    # Groups and variables of each host. `ledger` is the same value for all: it is as long as the list of hosts.
+    hosts: dict[str, tuple[tuple[str, ...], dict[str, Any]]]
+    # `medsec_site_forks` by the group that sets it.
+    site_forks: dict[str, Any]
+
+
+def _ansible_variables(source: Path) -> _Listed:
     from ansible.inventory.manager import InventoryManager  # noqa: PLC0415 - slow to import, and not always needed
     from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
     from ansible.template import Templar  # noqa: PLC0415
     from ansible.vars.manager import VariableManager  # noqa: PLC0415
+    from ansible.vars.plugins import get_vars_from_inventory_sources  # noqa: PLC0415
 
     loader = DataLoader()
+    ledger: dict[str, Any] = {}
+    found: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {}
+    limits: dict[str, Any] = {}
     try:
         _open_vaults(loader, source)
         # Ansible remembers variables by path for as long as the process lives: a relative one may mean another folder.
-        inventory = InventoryManager(loader=loader, sources=[str(source.resolve())])
+        sources = [str(source.resolve())]
+        inventory = InventoryManager(loader=loader, sources=sources)
         manager = VariableManager(loader=loader, inventory=inventory)
-        found = {}
         for host in inventory.get_hosts():
             raw = manager.get_vars(host=host, include_hostvars=False)
             for variable in STANDARD:
                 _refuse_lookup(source, str(host.name), variable, raw)
-            values = Templar(loader=loader, variables=raw).template(_site_variables(raw))
-            found[str(host.name)] = (tuple(str(group.name) for group in host.get_groups()), _plain(values))
+            values = _site_variables(raw)
+            if ledger:
+                values.pop("ledger", None)
+            plain = _plain(Templar(loader=loader, variables=raw).template(values))
+            ledger = ledger or {name: plain[name] for name in ("ledger",) if name in plain}
+            found[str(host.name)] = (tuple(str(group.name) for group in host.get_groups()), plain | ledger)
+        for name, group in inventory.groups.items():
+            own = group.get_vars() | get_vars_from_inventory_sources(loader, sources, [group], "task")
+            if SITE_FORKS in own:
+                limits[str(name)] = _plain(own[SITE_FORKS])
     except UsageError:
         raise
     except Exception as error:  # Ansible raises many kinds; each means that the inventory cannot be read
         raise UsageError(
             says(en=f"{source}: cannot be read: {error}", zh=f"{source}：主机清单无法读取：{error}")
         ) from error
-    return found
+    return _Listed(found, limits)
+
+
+def _site_forks(source: Path, listed: _Listed) -> dict[str, int]:
+    for group, value in listed.site_forks.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UsageError(
+                says(
+                    en=f"{source}: group {group}: {SITE_FORKS} must be a number of hosts, at least 1, got {value!r}",
+                    zh=f"{source}：主机组 {group}：{SITE_FORKS} 应为不小于 1 的主机数，实际为 {value!r}",
+                )
+            )
+    for name, (groups, values) in listed.hosts.items():
+        if SITE_FORKS in values and not listed.site_forks.keys() & set(groups):
+            raise UsageError(
+                says(
+                    en=f"{source}: host {name}: {SITE_FORKS} limits a group and means nothing for a host; move it to its group",
+                    zh=f"{source}：主机 {name}：{SITE_FORKS} 用于限制主机组，对单台主机无意义；请移到所属主机组",
+                )
+            )
+    return dict(listed.site_forks)
 
 
 def _open_vaults(loader: Any, source: Path) -> None:
@@ -153,8 +198,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _ledger(source: Path, variables: dict[str, tuple[tuple[str, ...], dict[str, Any]]]) -> Ledger:
-    first, (_, values) = next(iter(variables.items()))
+def _ledger(source: Path, listed: _Listed) -> Ledger:
+    first, (_, values) = next(iter(listed.hosts.items()))
     if "ledger" not in values:
         place = source.parent / "group_vars/all/ledger.yml"
         raise UsageError(
@@ -187,7 +232,9 @@ def _host(source: Path, name: str, groups: tuple[str, ...], values: dict[str, An
 
 
 def _login(source: Path, name: str, values: dict[str, Any], entry: LedgerHost) -> Login:
-    options = _ssh_options(str(values.get("ansible_ssh_common_args", "")))
+    options = _ssh_options(
+        str(values.get("ansible_ssh_common_args", "")), str(values.get("ansible_ssh_extra_args", ""))
+    )
     key = values.get("ansible_ssh_private_key_file")
     port = values.get("ansible_port", 22)
     if not isinstance(port, int) or not 1 <= port <= 65535:
@@ -204,6 +251,7 @@ def _login(source: Path, name: str, values: dict[str, Any], entry: LedgerHost) -
     user = str(values.get("ansible_user", "root"))
     require_user(place, name, "ansible_user", user)
     _require_sudo(place, name, values)
+    jump, proxy = _way(options)
     return Login(
         address=address,
         port=port,
@@ -211,7 +259,8 @@ def _login(source: Path, name: str, values: dict[str, Any], entry: LedgerHost) -
         key=Path(str(key)).expanduser() if key else None,
         known_hosts=Path(known_hosts).expanduser() if known_hosts else None,
         sudo=bool(values.get("ansible_become", True)),
-        jump=options.get("proxyjump"),
+        jump=jump,
+        proxy=proxy,
         password=become_password(name, values),
     )
 
@@ -228,15 +277,27 @@ def _require_sudo(place: str, host: str, values: dict[str, Any]) -> None:
             )
 
 
-def _ssh_options(arguments: str) -> dict[str, str]:
-    """Return the `-o Name=value` (and `-J`) options of ssh arguments, names in lower case."""
+def _way(options: dict[str, str]) -> tuple[str | None, str | None]:
+    """Return `ProxyJump` and `ProxyCommand`, of which ssh takes the one that is said first (ssh_config(5))."""
+    said = [name for name in options if name in ("proxyjump", "proxycommand")][:1]
+    wanted = {name: options[name] for name in said if options[name].lower() != "none"}
+    return wanted.get("proxyjump"), wanted.get("proxycommand")
+
+
+def _ssh_options(*arguments: str) -> dict[str, str]:
+    """Return the `-o Name=value` (and `-J`) options of ssh arguments, names in lower case; as in ssh, the first counts."""
     options: dict[str, str] = {}
-    words = iter(shlex.split(arguments))
+    words = iter(word for given in arguments for word in shlex.split(given))
     for word in words:
-        if word == "-J":
-            options["proxyjump"] = next(words, "")
+        if word.startswith("-J"):
+            options.setdefault("proxyjump", word[2:] or next(words, ""))
         elif word.startswith("-o"):
-            option = word[2:] or next(words, "")
-            name, _, value = option.partition("=")
-            options[name.strip().lower()] = value.strip()
+            name, value = _option(word[2:] or next(words, ""))
+            options.setdefault(name.lower(), value)
     return options
+
+
+def _option(text: str) -> tuple[str, str]:
+    """Split `Name=value` or `Name value`; a value may hold further signs of either kind."""
+    name = re.match(r"\s*(\w+)\s*=?\s*", text)
+    return (name.group(1), text[name.end() :].strip()) if name else (text, "")

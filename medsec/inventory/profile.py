@@ -9,13 +9,15 @@ from typing import Any
 from medsec.catalogue.controls import Control, Controls
 from medsec.errors import UsageError
 from medsec.inventory.hosts import Host, Inventory
+from medsec.inventory.loading import SITE_FORKS
 from medsec.inventory.passwords import SOURCE
 from medsec.text import Text, says
 
 VARIABLE = "medsec_controls"
 _OURS = "medsec_"
-# The guard's are read in `medsec.guard.settings`, the last one in `medsec.inventory.passwords`.
-_KNOWN = (VARIABLE, "medsec_guard_seconds", "medsec_guard_keep", SOURCE)
+# `medsec_site_forks` is a group's and read in `medsec.inventory.loading`, the guard's are read in `medsec.guard.settings`,
+# the last one in `medsec.inventory.passwords`.
+_KNOWN = (VARIABLE, SITE_FORKS, "medsec_guard_seconds", "medsec_guard_keep", SOURCE)
 
 
 def why_not_selected(control: Control, host: Host) -> Text | None:

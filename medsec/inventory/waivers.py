@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -62,6 +63,10 @@ class Waivers:
 
     def __len__(self) -> int:
         return len(self._by_pair)
+
+    def as_written(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Return every waiver by control and host, as plain values."""
+        return [(*pair, waiver.model_dump(mode="json")) for pair, waiver in sorted(self._by_pair.items())]
 
     def apply(
         self, control: str, host: Host, verdict: Verdict, text: Text, today: date, spared: Sequence[str] = ()

@@ -13,6 +13,13 @@ export PATH
 mkfifo "$ms_dir/events"
 exec 4<> "$ms_dir/events"
 
+# What this came in. BYTES-OF-IT BYTES-OF-ITS-TEXT: unpack a later frame, which goes on with the same gzip stream.
+mv "$ms_dir/in" "$ms_dir/first"
+ms_next() {
+  { head -c "$1" "$ms_dir/first" && cat; } > "$ms_dir/whole" && gzip -dc < "$ms_dir/whole" > "$ms_dir/text" &&
+    tail -c "+$2" "$ms_dir/text"
+}
+
 # Whatever ends this shell ends what it started. The commands themselves are stopped by `timeout` in time.
 ms_leave() {
   for ms_each in $ms_active; do eval "kill \$ms_pid$ms_each 2> /dev/null"; done

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import paramiko
 
-from medsec.judge.frames import PACKINGS, Answer, Garbled, Lane, Reader, agent, packed, write_frame
+from medsec.judge.frames import Answer, Garbled, Lane, Packer, Reader, agent, write_frame
 from medsec.judge.privilege import Privilege, shell_as_root
 from medsec.judge.transport import Limits
 
@@ -42,9 +42,11 @@ class NotRoot(Exception):
 
 @dataclass
 class Traffic:
-    """What went over one channel; the figures do not depend on how fast anything is."""
+    """What one host cost; the figures do not depend on how fast anything is."""
 
-    # Frames sent, each of which is one round trip.
+    logins: int = 0
+    # Channels opened, for frames or for one command, and frames sent.
+    channels: int = 0
     frames: int = 0
     # Commands that were asked for, and those of them that were sent ahead of being asked.
     commands: int = 0
@@ -52,19 +54,31 @@ class Traffic:
     bytes_up: int = 0
     bytes_down: int = 0
 
+    @property
+    def round_trips(self) -> int:
+        """How often something was waited for after login: twice for a channel (opening, what it runs), once for a frame."""
+        return 2 * self.channels + self.frames
+
 
 class AgentChannel:
     """Frames over one SSH connection, whose shell on the host is root's.
 
     + opened: the connection
+    + traffic: where it counts what it costs
     + privilege: how root is reached
     + still_there: raises HostUnreachable where the host does not answer any more
     """
 
     def __init__(
-        self, opened: paramiko.SSHClient, *, privilege: Privilege, limits: Limits, still_there: Callable[[], None]
+        self,
+        opened: paramiko.SSHClient,
+        traffic: Traffic,
+        *,
+        privilege: Privilege,
+        limits: Limits,
+        still_there: Callable[[], None],
     ) -> None:
-        self.traffic = Traffic()
+        self.traffic = traffic
         self._client = opened
         self._privilege = privilege
         self._limits = limits
@@ -75,7 +89,7 @@ class AgentChannel:
         self._first = b""
         self._hello = b""
         self._greeted = False
-        self._packing = list(PACKINGS)
+        self._packer = Packer()
         self._boot = datetime.now(UTC)
 
     def when(self, answer: Answer) -> datetime:
@@ -103,7 +117,7 @@ class AgentChannel:
 
     def _exchange(self, frame: str, first: int) -> Iterator[tuple[int, int, Answer]]:
         while True:
-            self._send(packed(frame, self._packing[0]))
+            self._send(self._packer.packed(frame))
             reader = Reader(self._limits.output, _FRAME_BYTES)
             while not reader.ended:
                 for lane, number, answer in reader.feed(self._receive()):
@@ -111,8 +125,7 @@ class AgentChannel:
                         yield lane - first, number, answer
             if not reader.refused:
                 return
-            self._packing.pop(0)
-            if not self._packing:
+            if not self._packer.refused():
                 raise NoAgent("the host takes no frame")
 
     def _open(self) -> None:
@@ -125,6 +138,7 @@ class AgentChannel:
         self._channel = transport.open_session(timeout=self._limits.connect)
         self._channel.exec_command(line.text.encode())
         self._first = line.first
+        self.traffic.channels += 1
         self.traffic.bytes_up += len(line.text)
 
     def _send(self, data: bytes) -> None:

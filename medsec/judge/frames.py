@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,9 +61,10 @@ def write_frame(lanes: Sequence[Lane], *, first: int, at_once: int) -> str:
     + first: the number of the first lane; a number is given once in a session
     + at_once: how many lanes run side by side
     """
-    # Like beside like packs best. A command that two lanes ask is written once, and run for each.
+    # Like beside like packs best, and the longest first, since it has least in common with what a later frame says. A
+    # command that two lanes ask is written once, and run for each.
     commands = {question.command for lane in lanes for question in lane.questions}
-    names = {command: f"ms_c{place}" for place, command in enumerate(sorted(commands, key=lambda c: (len(c), c)))}
+    names = {command: f"ms_c{place}" for place, command in enumerate(sorted(commands, key=lambda c: (-len(c), c)))}
     words = "".join(f"{name}={_quoted(command)}\n" for command, name in names.items())
     cases = "".join(
         f"{first + place}) {_lane(first + place, lane, names)};;\n" for place, lane in enumerate(lanes)
@@ -90,16 +90,39 @@ def _quoted(text: str) -> str:
     return f"'{inner}'"
 
 
-# What unpacks a frame on the host; the second for hosts without gzip.
-PACKINGS = ("gzip -dc", "cat")
+class Packer:
+    """Packs the frames of one connection: a heading with the length and what unpacks it on the host, then the bytes.
 
+    Later frames go on with the gzip stream of the first one, in whose words most of theirs are (agent.sh: ms_next). A host
+    without gzip gets them as they are.
+    """
 
-def packed(text: str, packing: str) -> bytes:
-    """Return the frame as it goes over the line: a heading with its length and what unpacks it, then its bytes."""
-    data = text.encode("utf-8", "surrogateescape")
-    if packing != "cat":
-        data = gzip.compress(data, 9, mtime=0)
-    return f"{len(data)} {packing}\n".encode() + data
+    def __init__(self) -> None:
+        self._gzip = True
+        # The stream behind the first frame; how long that is so far, packed and not.
+        self._begun: tuple[zlib._Compress, int, int] | None = None
+
+    def packed(self, text: str) -> bytes:
+        """Return a frame as it goes over the line."""
+        data = text.encode("utf-8", "surrogateescape")
+        how = "cat"
+        if self._gzip and self._begun is not None:
+            stream, length, plain = self._begun
+            how = f"ms_next {length} {plain + 1}"
+            stream = stream.copy()
+            data = stream.compress(data) + stream.flush()
+        elif self._gzip:
+            how = "gzip -dc"
+            stream = zlib.compressobj(9, zlib.DEFLATED, _GZIP)
+            first = stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)
+            self._begun = stream, len(first), len(data)
+            data = first + stream.copy().flush()
+        return f"{len(data)} {how}\n".encode() + data
+
+    def refused(self) -> bool:
+        """Note that the host cannot unpack what came last; return whether it can be packed in another way."""
+        other, self._gzip = self._gzip, False
+        return other
 
 
 class Reader:

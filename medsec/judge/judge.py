@@ -5,14 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from medsec.catalogue.controls import Control
-from medsec.errors import HostUnreachable, MedsecError
+from medsec.errors import HostUnreachable, LinkFailed, MedsecError, ProbeError
 from medsec.evidence.conclusion import Conclusion, conclude
 from medsec.evidence.findings import CommandRecord, Finding, Verdict, WaiverNote
 from medsec.evidence.plain import plain, plain_text
+from medsec.fleet.schedule import Schedule
 from medsec.inventory.effective import Params, effective
 from medsec.inventory.hosts import Host, Inventory
 from medsec.inventory.local import needs_ledger
@@ -35,6 +36,8 @@ class HostDone:
 
     host: str
     identity: Identity | None
+    # Logins that it took, those that failed among them.
+    tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class _Work:
     waivers: Waivers
     today: date
     registered: bool
+    # How often it may still be tried again when its link fails, and how often it was tried.
+    retries: int
+    tries: int = 1
+    # Who it was when it was judged in part.
+    before: Identity | None = None
 
 
 def judge(
@@ -76,6 +84,7 @@ def judge(
     *,
     transport: Transport | None = None,
     forks: int = 10,
+    retries: int = 1,
     on_finding: Callable[[Finding], None] | None = None,
     waivers: Waivers | None = None,
     limits: Limits | None = None,
@@ -95,6 +104,7 @@ def judge(
         controls,
         transport=transport,
         forks=forks,
+        retries=retries,
         waivers=waivers,
         limits=limits,
         today=today,
@@ -118,19 +128,29 @@ def stream(
     *,
     transport: Transport | None = None,
     forks: int = 10,
+    retries: int = 1,
     waivers: Waivers | None = None,
     limits: Limits | None = None,
     today: date | None = None,
 ) -> Iterator[Finding | HostDone]:
-    """Yield findings as they come, and `HostDone` after the last one of each host. Memory does not grow with hosts."""
+    """Yield findings as they come, and `HostDone` after the last one of each host. Memory does not grow with hosts.
+
+    + forks: hosts that are judged at once; of a group no more than its `medsec_site_forks`
+    + retries: how often a host whose link fails is tried again, behind all others; what was judged by then stays
+    """
     limits = limits or Limits()
     transport = transport or SshTransport(limits)
     waivers = Waivers.none() if waivers is None else waivers
     today = today or date.today()
-    todo: queue.SimpleQueue[_Work] = queue.SimpleQueue()
     params = parameters(inventory, hosts, controls)
-    for host in hosts:
-        todo.put(_Work(host, controls, params[host.name], waivers, today, inventory.registered))
+    registered = inventory.registered
+    todo = Schedule(
+        (
+            (_Work(host, controls, params[host.name], waivers, today, registered, retries), host.groups)
+            for host in hosts
+        ),
+        inventory.site_forks,
+    )
     # Bounded, so that a slow reader (a disk) slows the workers down instead of filling memory.
     results: queue.Queue[Finding | HostDone] = queue.Queue(maxsize=200)
     stop = threading.Event()
@@ -148,6 +168,7 @@ def stream(
             yield event
     finally:
         stop.set()
+        todo.stop()
 
 
 def parameters(
@@ -164,46 +185,50 @@ def parameters(
 
 
 def _worker(
-    todo: queue.SimpleQueue[_Work],
+    todo: Schedule[_Work],
     results: queue.Queue[Finding | HostDone],
     stop: threading.Event,
     transport: Transport,
     limits: Limits,
     courses: Courses,
 ) -> None:
-    while not stop.is_set():
-        try:
-            work = todo.get_nowait()
-        except queue.Empty:
-            return
-        for event in _whatever_happens(work, transport, limits, courses):
+    for turn in todo.turns():
+        for event in _whatever_happens(turn.job, transport, limits, courses):
             if stop.is_set():
                 return
-            results.put(event)
+            if isinstance(event, _Work):
+                todo.again(turn, event)
+            else:
+                results.put(event)
 
 
 def _whatever_happens(
     work: _Work, transport: Transport, limits: Limits, courses: Courses
-) -> Iterator[Finding | HostDone]:
+) -> Iterator[Finding | HostDone | _Work]:
     """Yield the events of one host; a defect of the judge ends this host, with findings missing, and not the run."""
     try:
         yield from _judge_host(work, transport, limits, courses)
     except Exception:  # noqa: BLE001 - what is missing is counted: the run's conclusion is `incomplete`
-        yield HostDone(work.host.name, None)
+        yield HostDone(work.host.name, None, work.tries)
 
 
 def _judge_host(
     work: _Work, transport: Transport, limits: Limits, courses: Courses
-) -> Iterator[Finding | HostDone]:
-    """Yield the findings of one host, those that the ledger decides last: it counts only for a host that is the registered one."""
+) -> Iterator[Finding | HostDone | _Work]:
+    """Yield the findings of one host, those that the ledger decides last: it counts only for a host that is the registered one.
+
+    Where the link fails and may be tried again, the last event is what is left of the work.
+    """
     connection: ConnectedHost | None = None
-    identity: list[Identity] = []
+    known = _Known(work)
     waiting = {control.id: control for control in work.controls}
+    cut: list[Examined] = []
     down: Outcome | None = None
+    failed = False
     try:
         connection = transport.connect(work.host)
     except BaseException as error:  # noqa: BLE001 - whatever happened, each control of this host gets its finding
-        down = _cannot_begin(work.host, error)
+        down, failed = _cannot_begin(work.host, error), isinstance(error, LinkFailed)
     if connection is not None:
         examined = examine(
             connection,
@@ -214,17 +239,48 @@ def _judge_host(
             ],
             seconds=limits.check_seconds,
             courses=courses,
-            gate=lambda host: identity.append(identify(work.host, host)),
+            gate=known.identify,
         )
         while down is None and (found := _next(examined)) is not None:
-            if isinstance(found, Examined):
-                yield _finding(work, waiting.pop(found.control.id), found.outcome, found.records)
+            if not isinstance(found, Examined):
+                down, failed = _cannot_begin(work.host, found), isinstance(found, LinkFailed)
+            elif found.outcome.verdict is Verdict.UNREACHABLE:
+                cut.append(found)
             else:
-                down = _cannot_begin(work.host, found)
+                yield _finding(work, waiting.pop(found.control.id), found.outcome, found.records)
         _close(connection)
+    if (failed or cut) and work.retries:
+        left = tuple(waiting.values())
+        yield replace(work, controls=left, retries=work.retries - 1, tries=work.tries + 1, before=known.identity)
+        return
+    for one in cut:
+        yield _finding(work, waiting.pop(one.control.id), one.outcome, one.records)
     for control in waiting.values():
         yield _finding(work, control, _by_ledger(work, control, down) or down or _not_examined(work.host), [])
-    yield HostDone(work.host.name, identity[0] if identity else None)
+    yield HostDone(work.host.name, known.identity, work.tries)
+
+
+class _Known:
+    """Who a host says it is; at a further try it must be the one that was judged before."""
+
+    def __init__(self, work: _Work) -> None:
+        self._host = work.host
+        self.identity = work.before
+
+    def identify(self, connection: ConnectedHost) -> None:
+        """Ask the host. Raises ProbeError as `identify` does, and where another machine answers than before."""
+        now = identify(self._host, connection)
+        before = self.identity or now
+        if (now.machine, now.host_key) != (before.machine, before.host_key):
+            raise ProbeError(
+                says(
+                    en=f"host {self._host.name}: another machine answers than before the connection broke off "
+                    f"({now.hostname} instead of {before.hostname}); find out which one is registered, and verify again",
+                    zh=f"主机 {self._host.name}：连接中断后应答的是另一台机器（{now.hostname}，之前为 {before.hostname}）；"
+                    "请查明台账登记的是哪一台，再重新核查",
+                )
+            )
+        self.identity = now
 
 
 def _next(examined: Iterator[Examined]) -> Examined | BaseException | None:
@@ -278,6 +334,8 @@ def _finding(work: _Work, control: Control, outcome: Outcome, records: list[Comm
     except Exception as error:  # noqa: BLE001 - a defect of the judge is an error of this check, and no silence
         defect = _cannot_begin(work.host, error)
         verdict, text = defect.verdict, defect.text
+    if verdict is Verdict.UNREACHABLE and work.tries > 1:
+        text = says(en=f"{text.en} (tried {work.tries} times)", zh=f"{text.zh}（共尝试 {work.tries} 次）")
     return Finding(
         host=work.host.name,
         control=control.id,

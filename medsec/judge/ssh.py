@@ -19,12 +19,13 @@ import paramiko
 from paramiko.ssh_exception import NoValidConnectionsError
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from medsec.errors import HostUnreachable
+from medsec.errors import HostUnreachable, LinkFailed
 from medsec.evidence.plain import plain
 from medsec.inventory.hosts import Host, Login
 from medsec.judge.channel import AgentChannel, NotRoot, Traffic
 from medsec.judge.frames import Answer, Lane
 from medsec.judge.privilege import Line, Privilege, as_root, no_privilege
+from medsec.judge.proxy import Proxy
 from medsec.judge.recording import ConnectedHost, connected
 from medsec.judge.transport import Limits, too_long, too_much
 from medsec.text import Text, says
@@ -42,12 +43,13 @@ class SshTransport:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        # What the frames to each host cost, by the host's name.
+        # What each host cost, by its name.
         self.traffic: dict[str, Traffic] = {}
 
     def connect(self, host: Host) -> ConnectedHost:
-        backend = SshBackend(host, open_clients(host, self.limits), self.limits)
-        self.traffic[host.name] = backend.agent.traffic
+        traffic = self.traffic.setdefault(host.name, Traffic())
+        backend = SshBackend(host, open_clients(host, self.limits), self.limits, traffic)
+        traffic.logins += 1
         return connected(backend)
 
 
@@ -56,7 +58,9 @@ class SshBackend(BaseBackend):  # type: ignore[misc]
 
     NAME = "ssh"
 
-    def __init__(self, host: Host, clients: list[paramiko.SSHClient], limits: Limits) -> None:
+    def __init__(
+        self, host: Host, clients: list[paramiko.SSHClient], limits: Limits, traffic: Traffic | None = None
+    ) -> None:
         super().__init__(host.name)
         # Jump hosts first, the host last. All are kept: paramiko ends a connection that nobody refers to.
         self._clients = clients
@@ -64,8 +68,9 @@ class SshBackend(BaseBackend):  # type: ignore[misc]
         self.limits = limits
         self._login = host.login
         self._privilege = Privilege.of(host.login)
+        self._traffic = traffic or Traffic()
         self.agent = AgentChannel(
-            self._client, privilege=self._privilege, limits=limits, still_there=self._still_there
+            self._client, self._traffic, privilege=self._privilege, limits=limits, still_there=self._still_there
         )
 
     @property
@@ -91,6 +96,7 @@ class SshBackend(BaseBackend):  # type: ignore[misc]
             if transport is None or not transport.is_active():
                 raise _lost(self.hostname)
             channel = transport.open_session(window_size=_WINDOW, timeout=self.limits.connect)
+            self._traffic.channels += 1
             try:
                 channel.exec_command(line.text.encode())
                 channel.sendall(line.first)
@@ -182,14 +188,25 @@ def fingerprint(key: paramiko.PKey) -> str:
     return f"SHA256:{digest}"
 
 
+class _Client(paramiko.SSHClient):
+    """A connection; one that leads through a `ProxyCommand` ends that with itself."""
+
+    proxy: Proxy | None = None
+
+    def close(self) -> None:
+        super().close()
+        if self.proxy is not None:
+            self.proxy.close()
+
+
 def open_clients(host: Host, limits: Limits) -> list[paramiko.SSHClient]:
     """Return authenticated connections to the jump hosts of `host`, if any, and through them to `host` itself (last).
 
-    Raises HostUnreachable, telling what was met and what to do.
+    Raises HostUnreachable, telling what was met and what to do; LinkFailed where another try may get through.
     """
     login = host.login
     _require_files(host.name, login)
-    hops = [_hop(login, text) for text in (login.jump or "").split(",") if text and text != "none"]
+    hops = [_hop(login, text) for text in (login.jump or "").split(",") if text]
     clients: list[paramiko.SSHClient] = []
     try:
         for step in (*hops, login):
@@ -207,7 +224,7 @@ def _hop(login: Login, text: str) -> Login:
     return Login(
         address=address,
         port=int(port or 22),
-        user=user or login.user,
+        user=user.removeprefix("ssh://") or login.user,
         key=login.key,
         known_hosts=login.known_hosts,
     )
@@ -239,18 +256,19 @@ def _require_files(name: str, login: Login) -> None:
 
 
 def _open(name: str, login: Login, limits: Limits, through: paramiko.SSHClient | None) -> paramiko.SSHClient:
-    place = f"{login.user}@{login.address}:{login.port}"
-    client = paramiko.SSHClient()
+    client = _Client()
     client.set_missing_host_key_policy(_Refuse())
     try:
         client.load_system_host_keys(str(_known_hosts(login)))
+        if login.proxy:
+            client.proxy = Proxy(login)
         client.connect(
             login.address,
             port=login.port,
             username=login.user,
             key_filename=str(login.key) if login.key else None,
             look_for_keys=login.key is None,
-            sock=_socket(login, limits, through),
+            sock=client.proxy.socket if client.proxy else _socket(login, limits, through),
             timeout=limits.connect,
             banner_timeout=limits.connect,
             auth_timeout=limits.connect,
@@ -258,8 +276,9 @@ def _open(name: str, login: Login, limits: Limits, through: paramiko.SSHClient |
         if transport := client.get_transport():
             transport.set_keepalive(_KEEPALIVE_SECONDS)
     except (paramiko.SSHException, EOFError, OSError) as error:
+        said = client.proxy.said() if client.proxy else ""
         client.close()
-        raise _why_not(name, place, login, error) from error
+        raise _why_not(name, login, error, said) from error
     return client
 
 
@@ -277,9 +296,18 @@ def _socket(login: Login, limits: Limits, through: paramiko.SSHClient | None) ->
     return connection
 
 
-def _why_not(name: str, place: str, login: Login, error: Exception) -> HostUnreachable:
+def _why_not(name: str, login: Login, error: Exception, said: str) -> HostUnreachable:
+    """Return what is to be raised for `error`; `said` is what a `ProxyCommand` said of it."""
     file = _known_hosts(login)
+    place = f"{login.user}@{login.address}:{login.port}"
+    if str(error) == "Authentication timeout.":
+        error = TimeoutError()
     match error:
+        case _ if said:
+            text = says(
+                en=f"host {name} ({place}): its ProxyCommand gets no further: {said}",
+                zh=f"主机 {name}（{place}）：ProxyCommand 未能连通：{said}",
+            )
         case paramiko.BadHostKeyException():
             text = says(
                 en=f"host {name} ({place}): its host key has changed: known {fingerprint(error.expected_key)} in {file}, "
@@ -320,7 +348,16 @@ def _why_not(name: str, place: str, login: Login, error: Exception) -> HostUnrea
                 en=f"host {name} ({place}): cannot be reached: {reason.en}; check that it is on and that sshd answers",
                 zh=f"主机 {name}（{place}）：无法连接：{reason.zh}；请确认主机已开机且 sshd 正常",
             )
-    return HostUnreachable(text)
+    return LinkFailed(text) if _may_pass(error, said) else HostUnreachable(text)
+
+
+def _may_pass(error: Exception, said: str) -> bool:
+    """Tell a line that fails from what another try meets in the same way: names, keys, rights."""
+    if said:
+        return not any(word in said for word in ("Permission denied", "verification failed", "not resolve"))
+    if isinstance(error, OSError | EOFError | paramiko.ChannelException):
+        return not isinstance(error, socket.gaierror | FileNotFoundError | PermissionError)
+    return type(error) is paramiko.SSHException and "private key" not in str(error)
 
 
 _REASONS = {
@@ -344,9 +381,9 @@ def _reason(error: Exception) -> Text:
     return says(en=said, zh=said)
 
 
-def _lost(name: str, error: Exception | None = None) -> HostUnreachable:
+def _lost(name: str, error: Exception | None = None) -> LinkFailed:
     reason = f" ({error})" if error is not None and str(error) else ""
-    return HostUnreachable(
+    return LinkFailed(
         says(
             en=f"host {name}: the connection was lost during the run{reason}; verify it again when it is back",
             zh=f"主机 {name}：检查过程中连接中断{reason}；恢复后请重新核查",

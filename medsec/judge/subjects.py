@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 
 from medsec.catalogue.controls import Control
 from medsec.errors import ProbeError
 from medsec.evidence.findings import CommandRecord
+from medsec.fleet.schedule import Schedule, side_by_side
 from medsec.inventory.effective import Params
 from medsec.inventory.hosts import Host, Inventory
 from medsec.inventory.waivers import Waivers
@@ -104,7 +104,7 @@ class Site:
         """Ask all hosts what the session wants to know of them, `forks` at a time; what was asked is not asked again."""
         asked = [subject for subject in self.subjects if subject.wanted]
         courses = Courses(shipped())
-        with ThreadPoolExecutor(max_workers=max(1, min(forks, len(asked)))) as pool:
-            list(pool.map(lambda subject: subject.ask(courses, seconds), asked))
+        schedule = Schedule(((subject, subject.host.groups) for subject in asked), self.inventory.site_forks)
+        side_by_side(schedule, lambda subject: subject.ask(courses, seconds), forks=min(forks, len(asked)))
         for subject in asked:
             subject.wanted.clear()

@@ -74,6 +74,7 @@ def _hosts(view: Overview) -> list[dict[str, Any]]:
                 **facts.model_dump(mode="json"),
                 "judged": name in view.hosts_judged,
                 "finished": finished[name].isoformat() if name in finished else None,
+                "tries": view.run.tries.get(name),
                 "identity": identity.model_dump(mode="json") if identity is not None else None,
             }
         )

@@ -192,8 +192,8 @@ def _unjudged(group: Unjudged, language: Language) -> str:
 def _cut_short(view: Overview) -> Text:
     count = len(view.missing)
     return says(
-        en=f"  [cut short] {count} checks were not reached; verify again",
-        zh=f"  [中断] 尚有 {count} 项次未核查，请重新核查",
+        en=f"  [cut short] {count} checks were not reached",
+        zh=f"  [中断] 尚有 {count} 项次未核查",
     )
 
 
@@ -205,6 +205,8 @@ def _next_step(view: Overview, language: Language, columns: int) -> Iterator[str
         if view.gaps:
             yield f"{first}medsec explain {view.gaps[0].control.id}"
         yield f"{blank if view.gaps else first}medsec init DIR"
+    elif not view.run.finished:
+        yield f"{first}medsec verify --resume runs/{view.run.path.name}"
     elif view.gaps:
         gap = view.gaps[0]
         if gap.control.enforce:

@@ -157,6 +157,8 @@ def test_a_host_that_lets_nobody_in_is_told_in_one_line_and_holds_nobody_up(
         assert (seen[name].verdict, words in seen[name].text.en) == (verdict, True), seen[name]
         assert "\n" not in seen[name].text.zh
         assert verdict is Verdict.PASS or f"主机 {name}" in seen[name].text.zh
+        # What another try may mend is tried again: no key, name or right.
+        assert ("(tried 2 times)" in seen[name].text.en) is (name in ("off", "closed")), seen[name]
 
 
 def test_trouble_in_one_check_stays_with_that_check(login: Login, control: MakeControl) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from medsec_cli.language import choose
 from medsec_cli.main import build, main
 
 from medsec.columns import table, width
+from medsec.evidence.reading import load_run
 from tests import engine_site as site
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +67,8 @@ BAD = [
     (("trial", "no_such_control"), "root_login_refused"),
     (("init", "."), "inventory"),
     (("report",), "medsec verify"),
+    (("verify", "--resume", "nowhere"), "nowhere"),
+    (("verify", "--retries", "many"), "many"),
     (("lab", "ssh", "nobody"), "nobody"),
     (("frobnicate",), "frobnicate"),
 ]
@@ -78,6 +82,31 @@ def test_bad_input_is_answered_by_name(cli: Cli, arguments: tuple[str, ...], nam
         assert named in said.err
         assert "Traceback" not in said.err
     assert not (cli.folder / "runs").exists()
+
+
+def test_a_run_is_gone_on_with_as_it_began(cli: Cli) -> None:
+    """Without naming its selection again, with the same one, and not with another."""
+    known_hosts = f"-o UserKnownHostsFile={cli.folder / 'known_hosts'}"
+    (cli.folder / "known_hosts").touch()
+    dead = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": known_hosts}
+    folder = str(site.make_site(cli.folder / "dead", {"one": dead, "two": dead, "three": dead}))
+    chosen = ("--limit", "one,two", "--control", "root_login_refused")
+    assert cli("verify", "-i", folder, "--retries", "0", *chosen).code == 3
+    [run] = (cli.folder / "runs").iterdir()
+    complete = cli("--lang", "en", "verify", "-i", folder, "--resume", str(run))
+    assert (complete.code, "is complete" in complete.err) == (2, True)
+    header = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    for arguments in ((), chosen):
+        (run / "run.json").write_text(json.dumps(header | {"finished": None}), encoding="utf-8")
+        assert cli("verify", "-i", folder, "--resume", str(run), *arguments).code == 3
+        assert load_run(run).finished
+    (run / "run.json").write_text(json.dumps(header | {"finished": None}), encoding="utf-8")
+    for arguments, named in ((("--limit", "one"), "hosts"), (("--control", "usb_storage_refused"), "controls")):
+        other = cli("--lang", "en", "verify", "-i", folder, "--resume", str(run), *arguments)
+        assert (other.code, named in other.err) == (2, True)
+    local = cli("--lang", "en", "verify", "local", "--resume", str(run))
+    assert (local.code, "medsec verify local" in local.err) == (2, True)
+    assert len(list((cli.folder / "runs").iterdir())) == 1
 
 
 @pytest.mark.parametrize("engine", ["ansible", "pyinfra"])

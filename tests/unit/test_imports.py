@@ -29,6 +29,7 @@ RULES = [
     ("medsec/catalogue/**/*.py", ("medsec.engines", "medsec.judge", "medsec.lab", "ansible", "pyinfra", "paramiko", "testinfra"), "the catalogue is pure"),
     ("medsec/reports/**/*.py", ("medsec.judge", "medsec.engines", "medsec.lab"), "a report is made from a bundle and nothing else"),
     ("medsec/inventory/**/*.py", ("medsec.judge", "medsec.engines", "pyinfra"), "an inventory says who, not how"),
+    ("medsec/fleet/**/*.py", ("medsec.judge", "medsec.engines", "medsec.inventory", "ansible", "pyinfra"), "whose turn it is does not depend on the work"),
     ("roles/*/controls/*/check.py", ("medsec.operations", "medsec.engines", "pyinfra", "ansible"), "a check asks the host"),
     ("roles/*/controls/*/deploy.py", ("medsec.probes", "medsec.judge", "testinfra"), "a remedy does not judge itself"),
     ("cli/**/*.py", ("paramiko", "pyinfra", "ansible", "testinfra"), "the command line calls the library"),

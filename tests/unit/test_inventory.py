@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from medsec.catalogue.controls import Control, load_control
 from medsec.errors import UsageError
@@ -111,3 +113,59 @@ def test_a_misspelt_parameter_is_refused(site: Path, password_quality: Control) 
     inventory = load_inventory(site)
     with pytest.raises(UsageError, match="password_quality_enforced_minlen"):
         effective(password_quality, inventory.hosts["his-app"], inventory.ledger)
+
+
+def hosts_yml(site: Path, group: dict[str, Any], host: dict[str, Any] | None = None) -> None:
+    """Put `his-db` and `his-app` into a group `far` with the variables `group`."""
+    listed = yaml.safe_load((site / "hosts.yml").read_text(encoding="utf-8"))
+    listed["all"]["children"]["far"] = {"hosts": {"his-db": host or {}, "his-app": {}}, "vars": group}
+    (site / "hosts.yml").write_text(yaml.safe_dump(listed), encoding="utf-8")
+
+
+def test_a_site_says_how_many_of_its_hosts_are_worked_on_at_once(site: Path) -> None:
+    hosts_yml(site, {"medsec_site_forks": 2})
+    (site / "group_vars/terminals.yml").write_text("medsec_site_forks: 3\n", encoding="utf-8")
+    assert load_inventory(site).site_forks == {"far": 2, "terminals": 3}
+
+
+@pytest.mark.parametrize("value", [0, "many", True, 1.5])
+def test_a_limit_that_is_no_number_of_hosts_is_refused(site: Path, value: object) -> None:
+    hosts_yml(site, {"medsec_site_forks": value})
+    for part in ("far", "medsec_site_forks", repr(value)):
+        assert part in refused(site)
+
+
+def test_a_limit_of_one_host_is_refused(site: Path) -> None:
+    hosts_yml(site, {}, {"medsec_site_forks": 2})
+    assert "his-db" in refused(site)
+
+
+WAYS = [
+    ("-o ProxyJump=ops@gate:2222", "", "ops@gate:2222", None),
+    ("-J gate", "", "gate", None),
+    ("-Jgate,inner", "", "gate,inner", None),
+    ("", "-o ProxyJump=gate", "gate", None),
+    ("-o 'ProxyCommand=ssh -W %h:%p gate'", "", None, "ssh -W %h:%p gate"),
+    ("-o 'ProxyCommand ssh -W %h:%p gate'", "", None, "ssh -W %h:%p gate"),
+    ("-o ProxyJump=gate -o ProxyCommand=none", "", "gate", None),
+    # As in ssh_config(5), what is said first counts, and common arguments are said before extra ones.
+    ("-o ProxyJump=first", "-o ProxyJump=second", "first", None),
+    ("-o ProxyCommand=none", "-J gate", None, None),
+    ("-o proxyjump=NONE", "", None, None),
+    ("-o User=x", "", None, None),
+]
+
+
+@pytest.mark.parametrize(("common", "extra", "jump", "proxy"), WAYS)
+def test_the_way_to_a_host_is_read_as_ssh_reads_it(
+    site: Path, common: str, extra: str, jump: str | None, proxy: str | None
+) -> None:
+    hosts_yml(site, {"ansible_ssh_common_args": common, "ansible_ssh_extra_args": extra})
+    login = load_inventory(site).hosts["his-db"].login
+    assert (login.jump, login.proxy, login.way) == (jump, proxy, jump or proxy)
+
+
+def test_all_hosts_share_one_ledger(site: Path) -> None:
+    """It is as long as the list of hosts: a copy for each would grow with its square."""
+    hosts = load_inventory(site).hosts.values()
+    assert len({id(host.variables["ledger"]) for host in hosts}) == 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from textwrap import dedent
@@ -13,15 +15,18 @@ from typing import NoReturn
 import pytest
 
 from medsec.catalogue.controls import Control
-from medsec.errors import HostUnreachable
+from medsec.errors import HostUnreachable, LinkFailed
 from medsec.evidence.conclusion import ItemVerdict, conclude
 from medsec.evidence.findings import Finding, Verdict
 from medsec.inventory import Host, Inventory, Ledger
 from medsec.inventory.hosts import Login
 from medsec.inventory.waivers import Waiver, Waivers
-from medsec.judge import Limits, LocalTransport, SshTransport, judge
+from medsec.judge import Limits, LocalTransport, SshTransport, judge, stream
+from medsec.judge.identity import Identity, identify
+from medsec.judge.judge import HostDone
 from medsec.judge.recording import ConnectedHost
 from medsec.text import says
+from tests.unit.test_schedule import Seen
 
 TEXT = {"zh": "文", "en": "text"}
 MakeControl = Callable[..., Control]
@@ -66,7 +71,9 @@ def control(tmp_path: Path) -> MakeControl:
         home = tmp_path / "roles/some/controls" / name
         home.mkdir(parents=True)
         source = f"def check(host, params):\n{dedent(body).strip()}\n".replace("\n", "\n    ")
-        header = "from medsec.errors import HostUnreachable, ProbeError\nfrom medsec.text import says\n\n"
+        header = (
+            "from medsec.errors import HostUnreachable, LinkFailed, ProbeError\nfrom medsec.text import says\n\n"
+        )
         home.joinpath("check.py").write_text(header + source, encoding="utf-8")
         return Control.model_validate(
             {
@@ -400,3 +407,109 @@ def test_a_host_that_is_not_there_gets_one_clear_line(control: MakeControl, tmp_
         )
         assert result.findings[0].verdict is Verdict.UNREACHABLE
         assert told in result.findings[0].text.en
+
+
+class _Flaky:
+    """Leads to this machine; the first `failures` logins of hosts named flaky fail as `error` says."""
+
+    def __init__(self, error: type[HostUnreachable], failures: int = 1, machine: str = "") -> None:
+        self.error, self.left, self.machine = error, failures, machine
+        self.order: list[str] = []
+
+    def connect(self, host: Host) -> ConnectedHost:
+        self.order.append(host.name)
+        if host.name == "flaky" and self.left:
+            self.left -= 1
+            raise self.error(says(en=f"host {host.name}: no answer", zh=f"主机 {host.name}：无应答"))
+        return LocalTransport().connect(host)
+
+
+def retried(control: Control, transport: _Flaky, **options: object) -> tuple[list[Finding], dict[str, HostDone]]:
+    inventory = clinic("flaky", "one", "two")
+    events = list(
+        stream(inventory, list(inventory.hosts.values()), [control], transport=transport, forks=1, **options)
+    )  # type: ignore[arg-type]
+    done = {event.host: event for event in events if isinstance(event, HostDone)}
+    assert len(done) == 3
+    return [event for event in events if isinstance(event, Finding)], done
+
+
+def test_a_link_that_fails_is_tried_again_behind_all_others(control: MakeControl) -> None:
+    transport = _Flaky(LinkFailed)
+    findings, done = retried(control("host.run('true')"), transport)
+    assert transport.order == ["flaky", "one", "two", "flaky"]
+    assert [(f.host, f.verdict.value) for f in findings] == [("one", "pass"), ("two", "pass"), ("flaky", "pass")]
+    assert {host: event.tries for host, event in done.items()} == {"flaky": 2, "one": 1, "two": 1}
+
+
+def test_tries_have_an_end_and_are_told(control: MakeControl) -> None:
+    transport = _Flaky(LinkFailed, failures=99)
+    findings, done = retried(control("host.run('true')"), transport, retries=3)
+    [finding] = [f for f in findings if f.host == "flaky"]
+    assert (finding.verdict, done["flaky"].tries, transport.order.count("flaky")) == (Verdict.UNREACHABLE, 4, 4)
+    assert "tried 4 times" in finding.text.en
+    assert "共尝试 4 次" in finding.text.zh
+
+
+def test_what_another_try_cannot_mend_is_not_tried_again(control: MakeControl) -> None:
+    transport = _Flaky(HostUnreachable)
+    findings, done = retried(control("host.run('true')"), transport, retries=3)
+    assert transport.order == ["flaky", "one", "two"]
+    assert done["flaky"].tries == 1
+    assert next(f for f in findings if f.host == "flaky").verdict is Verdict.UNREACHABLE
+
+
+def cut_once(folder: Path) -> str:
+    """The body of a check whose link fails the first time, and which counts how often it was run."""
+    return f"""
+        host.run('true')
+        mark = '{folder}/cut'
+        if host.run('mkdir ' + mark).rc == 0:
+            raise LinkFailed(says(en='lost', zh='中断'))
+    """
+
+
+def test_what_was_judged_before_the_link_failed_is_kept(control: MakeControl, tmp_path: Path) -> None:
+    counts = f"host.run('echo . >> {tmp_path}/judged')"
+    controls = [control(counts, "state_a"), control(cut_once(tmp_path), "state_b"), control(counts, "state_c")]
+    inventory = clinic("here")
+    result = judge(inventory, list(inventory.hosts.values()), controls, transport=LocalTransport())
+    assert [(f.control, f.verdict.value) for f in result.findings] == [
+        ("state_a", "pass"),
+        ("state_b", "pass"),
+        ("state_c", "pass"),
+    ]
+    assert (tmp_path / "judged").read_text() == ".\n.\n"
+
+
+def test_another_machine_that_answers_the_second_time_is_not_believed(
+    control: MakeControl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = iter(["the first", "another"])
+
+    def told(host: Host, connection: ConnectedHost) -> Identity:
+        return replace(identify(host, connection), machine=next(machines))
+
+    monkeypatch.setattr(importlib.import_module("medsec.judge.judge"), "identify", told)
+    controls = [control("host.run('true')", "state_a"), control(cut_once(tmp_path), "state_b")]
+    inventory = clinic("here")
+    findings = judge(inventory, list(inventory.hosts.values()), controls, transport=LocalTransport()).findings
+    assert [f.verdict for f in findings] == [Verdict.PASS, Verdict.ERROR]
+    assert "another machine answers" in findings[1].text.en
+
+
+def test_a_site_is_asked_by_no_more_than_it_bears(control: MakeControl) -> None:
+    names = [f"h-{number}" for number in range(6)]
+    inventory = clinic(*names)
+    hosts = [replace(host, groups=("far",)) for host in inventory.hosts.values()]
+    running = Seen()
+
+    class Counting:
+        def connect(self, host: Host) -> ConnectedHost:
+            running.work("far-" + host.name)
+            return LocalTransport().connect(host)
+
+    limited = replace(inventory, site_forks={"far": 2})
+    judge(limited, hosts, [control("host.run('true')")], transport=Counting(), forks=6)
+    assert running.most["far"] == 2
+    assert len(running.done) == len(names)

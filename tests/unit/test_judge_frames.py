@@ -11,7 +11,7 @@ import pytest
 
 from medsec.judge.channel import _BOOT
 from medsec.judge.courses import Courses
-from medsec.judge.frames import PACKINGS, Answer, Garbled, Lane, Question, Reader, agent, packed, write_frame
+from medsec.judge.frames import Answer, Garbled, Lane, Packer, Question, Reader, agent, write_frame
 from medsec.judge.learning import merged
 
 LIMIT = 100_000
@@ -19,13 +19,13 @@ SHELLS = [name for name in ("dash", "bash") if shutil.which(name)]
 
 
 def ask(
-    lanes: list[list[str]], *, shell: str = "sh", packing: str = PACKINGS[0], seconds: float = 20, **more: object
+    lanes: list[list[str]], *, shell: str = "sh", packer: Packer | None = None, seconds: float = 20, **more: object
 ) -> dict[tuple[int, int], Answer]:
     """Run one frame as a host would and return its answers by lane and place."""
     frame = f"ms_most={LIMIT + 1}\n{agent()}\n{write_frame([Lane([Question(c, seconds) for c in lane]) for lane in lanes], first=0, at_once=4)}"
     done = subprocess.run(
         [shell, "-c", _BOOT.strip(), shell, "hello"],
-        input=packed(frame, packing),
+        input=(packer or Packer()).packed(frame),
         capture_output=True,
         check=True,
         **more,
@@ -42,8 +42,10 @@ def ask(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("packing", PACKINGS)
-def test_answers_are_what_the_commands_wrote_to_the_byte(shell: str, packing: str) -> None:
+@pytest.mark.parametrize("gzip", [True, False])
+def test_answers_are_what_the_commands_wrote_to_the_byte(shell: str, gzip: bool) -> None:
+    packer = Packer()
+    assert gzip or packer.refused()
     found = ask(
         [
             ["printf 'a\\000b\\n\\n'; printf '\\326\\320' >&2; exit 3", "echo 'it'\"'\"'s $0 `x`'; exit 124"],
@@ -51,7 +53,7 @@ def test_answers_are_what_the_commands_wrote_to_the_byte(shell: str, packing: st
             ["true"],
         ],
         shell=shell,
-        packing=packing,
+        packer=packer,
     )
     assert {place: (a.rc, a.out, a.err) for place, a in found.items()} == {
         (0, 0): (3, b"a\0b\n\n", b"\xd6\xd0"),
@@ -60,6 +62,46 @@ def test_answers_are_what_the_commands_wrote_to_the_byte(shell: str, packing: st
         (1, 1): (137, b"", b""),
         (2, 0): (0, b"", b""),
     }
+
+
+def frame_of(number: int, commands: list[str]) -> str:
+    return write_frame([Lane([Question(c, 20) for c in commands])], first=number, at_once=4)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("gzip", [True, False])
+def test_later_frames_go_on_with_the_stream_of_the_first(shell: str, gzip: bool) -> None:
+    """Their bytes are few where the first one said the same already, and each is unpacked to the byte."""
+    packer = Packer()
+    assert gzip or packer.refused()
+    said = "".join(f"{number * 7919 % 10007:x} " for number in range(3000))
+    frames = [packer.packed(f"ms_most={LIMIT + 1}\n{agent()}\n{frame_of(0, [f': {said}; echo first'])}")]
+    frames += [packer.packed(frame_of(number, [f": {said}; echo 文 {number}"])) for number in (1, 2, 3)]
+    if gzip:
+        assert max(map(len, frames[1:])) < len(frames[0]) / 10
+    done = subprocess.run(
+        [shell, "-c", _BOOT.strip(), shell, "hello"], input=b"".join(frames), capture_output=True, check=True
+    )
+    rest = done.stdout.partition(b"\nhello ")[2].partition(b"\n")[2]
+    found = []
+    while rest:
+        reader = Reader(LIMIT, 10 * LIMIT)
+        found += [answer.out.decode() for _, _, answer in reader.feed(rest)]
+        assert reader.ended and not reader.refused
+        rest = reader._pending
+    assert found == ["first\n", "文 1\n", "文 2\n", "文 3\n"]
+
+
+def test_a_later_frame_that_is_not_whole_is_refused_and_not_run(tmp_path: Path) -> None:
+    packer = Packer()
+    first = packer.packed(f"ms_most={LIMIT + 1}\n{agent()}\n{frame_of(0, ['echo first'])}")
+    heading, _, data = packer.packed(frame_of(1, [f"touch {tmp_path}/run"])).partition(b"\n")
+    bad = heading + b"\n" + data[:-8] + bytes(8)  # the checksum
+    done = subprocess.run(
+        ["sh", "-c", _BOOT.strip(), "sh", "hello"], input=first + bad, capture_output=True, check=True
+    )
+    assert done.stdout.endswith(b"N")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_flood_ends_its_command_and_nothing_else() -> None:

@@ -106,6 +106,11 @@ def test_the_first_screen_answers_the_five_questions(worst: Run) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_a_run_that_was_cut_short_says_how_to_go_on(cut_short: Run, language: Language) -> None:
+    assert f"medsec verify --resume runs/{cut_short.path.name}" in "\n".join(summary(cut_short, language))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_what_was_not_judged_never_looks_like_a_pass(cut_short: Run, language: Language) -> None:
     page = Page(html_report(cut_short, language))
     assert ("尚不能下结论" if language == "zh" else "No conclusion yet") in page.text

@@ -11,6 +11,7 @@ import click
 
 from medsec.catalogue.controls import Control, Kind
 from medsec.catalogue.standards import load_standards
+from medsec.errors import UsageError
 from medsec.evidence.reading import Run, list_runs, load_run
 from medsec.inventory import Host, Inventory
 from medsec.inventory.local import local_inventory
@@ -45,6 +46,28 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
     @output_options(say)
     @click.option("--forks", type=click.IntRange(1, 500), default=20, show_default=True)
     @click.option(
+        "--retries",
+        type=click.IntRange(0, 10),
+        default=1,
+        show_default=True,
+        help=say(
+            says(
+                en="Tries more for a host whose link fails, after the others.", zh="线路中断的主机最后重试的次数。"
+            )
+        ),
+    )
+    @click.option(
+        "--resume",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="RUN",
+        help=say(
+            says(
+                en="Go on with a run that was cut short; judges the hosts that it has no whole result of.",
+                zh="继续被中断的核查，只核查尚无完整结果的主机。",
+            )
+        ),
+    )
+    @click.option(
         "--command-timeout", type=click.FloatRange(1, 3600), default=60.0, show_default=True, metavar="SECONDS"
     )
     @click.option(
@@ -68,6 +91,12 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
     )
     def verify(what: str | None, **given: Any) -> int:
         query = compile_query(given["query"])
+        resume = given["resume"]
+        if resume is not None:
+            begun = _begun(resume, local=what == "local")
+            given |= {"limit": given["limit"] or begun[0]}
+            if not (given["controls"] or given["items"] or given["tags"]):
+                given |= {"controls": begun[1]}
         catalogue, chosen = chosen_controls(given["controls"], given["items"], given["tags"])
         limits = Limits(command=given["command_timeout"])
         transport: Transport
@@ -79,7 +108,15 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
             transport = SshTransport(limits)
         waivers = load_waivers(inventory, catalogue)
         run = judged(
-            inventory, hosts, chosen, transport=transport, forks=given["forks"], waivers=waivers, limits=limits
+            inventory,
+            hosts,
+            chosen,
+            transport=transport,
+            forks=given["forks"],
+            retries=given["retries"],
+            waivers=waivers,
+            limits=limits,
+            resume=resume,
         )
         write(run, given["forms"], query, language)
         return run.conclusion.exit_code
@@ -106,6 +143,8 @@ def judged(
     forks: int,
     waivers: Waivers,
     limits: Limits,
+    retries: int = 1,
+    resume: Path | None = None,
 ) -> Run:
     """Judge with live progress, keeping the run below the present folder."""
     with progress(len(hosts)) as shown:
@@ -119,10 +158,25 @@ def judged(
             argv=sys.argv[1:],
             transport=transport,
             forks=forks,
+            retries=retries,
             waivers=waivers,
             limits=limits,
+            resume=resume,
             on_host=lambda host: shown.show(host, step=1),
         )
+
+
+def _begun(run: Path, *, local: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the hosts and controls that a run set out to judge. Raises UsageError for one that has no inventory."""
+    header = load_run(run).header
+    if local or not header.registered:
+        raise UsageError(
+            says(
+                en=f"{run}: --resume is for a fleet; one machine is verified again by `medsec verify local`",
+                zh=f"{run}：--resume 用于多台主机；单机请直接重新执行 `medsec verify local`",
+            )
+        )
+    return tuple(host.name for host in header.hosts), tuple(control.id for control in header.controls)
 
 
 def _latest(say: Say) -> Path:

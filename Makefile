@@ -11,7 +11,7 @@ WORKERS ?= 2
 # Each boots emulated machines for many minutes; tests/lab/test_lab_vm.py shows the tier itself in every run.
 LONG := $(filter-out tests/lab/test_lab_vm.py,$(wildcard tests/lab/test_*_vm.py))
 
-.PHONY: help demo test lint unit lab-tests vm-tests faults acceptance box packages venv clean
+.PHONY: help demo test lint unit lab-tests vm-tests faults bench acceptance box packages venv clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ faults: venv ## try every fault again, and write docs/faults.md
 	notes=$$(mktemp); trap 'rm -f "$$notes"' EXIT; \
 	MEDSEC_FAULTS="$$notes" $(BIN)/pytest -q -n $(WORKERS) tests/lab/test_faults.py tests/lab/test_controller_killed.py tests/lab/test_clock_jump_vm.py && \
 	$(BIN)/python -m tests.lab.faults_table "$$notes" > docs/faults.md
+
+bench: venv ## measure verify beside its peers, and write docs/benchmarks.md: on a quiet machine
+	$(BIN)/python -m tests.bench.verify_bench > docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md
 
 acceptance: venv ## what a new user does
 	$(BIN)/pytest -q tests/acceptance

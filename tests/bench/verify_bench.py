@@ -1,0 +1,227 @@
+"""Verify, side by side with its peers: the same checks, interleaved runs, medians as ratios of a hand-written batch script.
+
+    python -m tests.bench.verify_bench > docs/benchmarks.md
+
+The light kind of fleet: many names of one real lab host, each with a login, a connection and results of its own. The host shares
+the processors with the controller, which is why ratios are given and seconds only beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from medsec.catalogue.controls import Control, load_controls
+from medsec.inventory import load_inventory
+from medsec.judge.applicability import applies_to
+from medsec.judge.judge import judge
+from medsec.lab import Lab, LabHost
+from medsec.resources import root
+from tests.lab import fleet_site
+from tests.lab.conftest import leased_index
+
+FORKS = 20
+# Runs of each contender by the number of hosts; a peer that takes minutes is left out of what would take it an hour.
+ROUNDS = {1: 5, 10: 3, 50: 3}
+SLOW_LIMIT = 10
+# They try real logins, and everybody waits alike for the delay that PAM makes after a wrong password.
+LEFT_OUT = {"login_locked_after_failures", "password_quality_enforced"}
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """So many names of one host, and the files that lead to them."""
+
+    names: Sequence[str]
+    inventory: Path
+    ssh_config: Path
+    script: Path
+    controls: Sequence[Control]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way of verifying a fleet."""
+
+    name: str
+    run: Callable[[Fleet], None]
+    slow: bool = False
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run took: seconds by the clock, and of this machine's processors without the host's share."""
+
+    seconds: float
+    processor: float
+
+
+def floor(fleet: Fleet) -> None:
+    """One connection and one script for each host, by OpenSSH."""
+    script = fleet.script.read_bytes()
+
+    def one(name: str) -> None:
+        command = ["ssh", "-F", str(fleet.ssh_config), "-o", "BatchMode=yes", name, "sudo -n sh -s"]
+        done = subprocess.run(command, input=script, capture_output=True, check=True)
+        assert done.stdout.endswith(b"end\n")
+
+    with ThreadPoolExecutor(FORKS) as pool:
+        list(pool.map(one, fleet.names))
+
+
+def medsec(fleet: Fleet) -> None:
+    chosen = [word for control in fleet.controls for word in ("--control", control.id)]
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("medsec"),
+        "verify",
+        "-i",
+        fleet.inventory,
+        "--forks",
+        str(FORKS),
+        *chosen,
+    ]
+    _judged(command, fleet.inventory)
+
+
+def suite(*backend: str) -> Callable[[Fleet], None]:
+    """Return what runs the pytest suite, with medsec's own transport or with a backend of Testinfra."""
+
+    def run(fleet: Fleet) -> None:
+        hosts = [f"--hosts={','.join(f'{backend[0]}://{name}' for name in fleet.names)}"] if backend else []
+        options = [*hosts, f"--ssh-config={fleet.ssh_config}", "--sudo"] if backend else []
+        chosen = " or ".join(control.id for control in fleet.controls)
+        command = [sys.executable, "-m", "pytest", "verify/test_controls.py", "-q", "-p", "no:cacheprovider"]
+        _judged([*command, f"--inventory={fleet.inventory}", *options, "-k", chosen], root())
+
+    return run
+
+
+def _judged(command: Sequence[str | Path], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    # Findings are what a plain host is there for; anything else did not do the work.
+    if done.returncode != 1:
+        raise RuntimeError(
+            f"{command[:4]} ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+        )
+
+
+CONTENDERS = [
+    Contender("hand-written script, one connection (the floor)", floor),
+    Contender("medsec verify", medsec),
+    Contender("pytest verify", suite()),
+    Contender("pytest verify over Testinfra's ssh, ControlPath", suite("ssh"), slow=True),
+    Contender("pytest verify over Testinfra's paramiko", suite("paramiko"), slow=True),
+]
+
+
+def fleet(lab: Lab, host: LabHost, count: int, folder: Path) -> Fleet:
+    """Write what leads to `count` names of the host."""
+    names = [f"n-{number:03}" for number in range(count)]
+    inventory = fleet_site.write(folder / "site", lab, dict.fromkeys(names, host))
+    entry = lab.ssh_config_path.read_text(encoding="utf-8").replace(
+        f"Host {host.name} ", f"Host {' '.join(names)} "
+    )
+    config = folder / "ssh_config"
+    # Each name its own master, as each host would have.
+    config.write_text(f"{entry}Host *\n  ControlPath {folder}/cp-%n\n", encoding="utf-8")
+    controls = [
+        control
+        for control in load_controls(root() / "roles").values()
+        if control.id not in LEFT_OUT and applies_to(control, inventory.hosts[names[0]])
+    ]
+    one = load_inventory(inventory.path)
+    found = judge(one, [one.hosts[names[0]]], controls).findings
+    commands = list(dict.fromkeys(record.command for finding in found for record in finding.evidence))
+    script = folder / "floor.sh"
+    script.write_text(
+        "".join(f"( {command}\n) < /dev/null\n" for command in commands) + "echo end\n", encoding="utf-8"
+    )
+    return Fleet(names, inventory.path, config, script, controls)
+
+
+def measured(run: Callable[[Fleet], None], given: Fleet) -> Cost:
+    """Run once and return what it took."""
+    before, started = os.times(), time.monotonic()
+    run(given)
+    after = os.times()
+    spent = sum(after[place] - before[place] for place in range(4))
+    return Cost(time.monotonic() - started, spent)
+
+
+def compare(given: Fleet) -> dict[str, list[Cost]]:
+    """Run the contenders in turn, so that what else the machine does meets all of them alike."""
+    count = len(given.names)
+    chosen = [contender for contender in CONTENDERS if not contender.slow or count <= SLOW_LIMIT]
+    costs: dict[str, list[Cost]] = {contender.name: [] for contender in chosen}
+    for number in range(ROUNDS[count]):
+        for contender in chosen:
+            if contender.slow and number and count > 1:
+                continue
+            costs[contender.name].append(measured(contender.run, given))
+            print(count, contender.name, costs[contender.name][-1], file=sys.stderr, flush=True)
+    return costs
+
+
+def table(count: int, costs: dict[str, list[Cost]], commands: int) -> str:
+    """Return the figures of one fleet as Markdown."""
+    seconds = {name: statistics.median(cost.seconds for cost in runs) for name, runs in costs.items()}
+    least = next(iter(seconds.values()))
+    lines = [
+        f"## {count} host{'s' if count > 1 else ''}, {commands} commands on each",
+        "",
+        "| | × floor | s (median) | runs | controller CPU, ms per host |",
+        "|---|---|---|---|---|",
+    ]
+    for name, runs in costs.items():
+        processor = statistics.median(cost.processor for cost in runs) / count * 1000
+        lines.append(
+            f"| {name} | {seconds[name] / least:.1f} | {seconds[name]:.2f} | {len(runs)} | {processor:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+HEAD = """\
+# Benchmarks
+
+Made by `make bench` (`tests/bench/verify_bench.py`); edit that, not this. Interleaved runs on one machine, medians. The fleet is of the light kind:
+names of one real lab host, each with its own login and results; the host shares the processors with the controller. The floor is
+one script of the same commands over one connection of OpenSSH, {forks} hosts at a time as in `medsec verify`. Checks that try real logins are left out:
+all wait alike for PAM's delay. Peers that are slow are run once, and on {limit} hosts at most.
+
+由 `make bench` 生成。各方交替运行，取中位数；倍数以“同样命令写成一个脚本、一次连接”的手写脚本为基准。主机为同一台真实实验主机的多个名称，
+每个名称各自登录、各有结果。
+"""
+
+
+def main() -> None:
+    """Print the document."""
+    cores = os.cpu_count()
+    parts = [HEAD.format(forks=FORKS, limit=SLOW_LIMIT), f"Processors: {cores}.\n"]
+    with (
+        leased_index() as index,
+        Lab("bench", index, owner=os.getpid()) as lab,
+        TemporaryDirectory(dir="/tmp") as name,
+    ):
+        host = lab.add_host("light", kind="server")
+        # It must bear all logins at once.
+        many = "printf 'MaxStartups 200\\nMaxSessions 200\\n' > /etc/ssh/sshd_config.d/many.conf; systemctl reload ssh"
+        host.run_as_root(many).check_returncode()
+        for count in ROUNDS:
+            folder = Path(name, str(count))
+            folder.mkdir()
+            given = fleet(lab, host, count, folder)
+            commands = given.script.read_text(encoding="utf-8").count("\n) < /dev/null\n")
+            parts.append(table(count, compare(given), commands))
+    sys.stdout.write("\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()

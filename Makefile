@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 APT := python3-venv openssh-client iproute2 mmdebstrap systemd-container apt-utils e2fsprogs qemu-system-x86 \
 	qemu-utils nftables shellcheck fontconfig fonts-wqy-microhei chromium
 WORKERS ?= 2
+# Hosts are waited for more than they are worked for: timers, boots, the delay after a wrong password.
+LAB_WORKERS ?= 3
 # Each boots emulated machines for many minutes; tests/lab/test_lab_vm.py shows the tier itself in every run.
 LONG := $(filter-out tests/lab/test_lab_vm.py,$(wildcard tests/lab/test_*_vm.py))
 
@@ -45,14 +47,14 @@ unit: venv ## tests that need no host
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit
 
 lab-tests: venv ## tests on real hosts
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/lab $(foreach file,$(LONG),--ignore=$(file))
+	$(BIN)/pytest -q -n $(LAB_WORKERS) --dist loadgroup tests/lab $(foreach file,$(LONG),--ignore=$(file))
 
 vm-tests: venv ## trials that need a kernel of their own, on emulated machines: half an hour and more
 	$(BIN)/pytest -q tests/vm $(LONG)
 
 faults: venv ## try every fault again, and write docs/faults.md
 	notes=$$(mktemp); trap 'rm -f "$$notes"' EXIT; \
-	MEDSEC_FAULTS="$$notes" $(BIN)/pytest -q -n $(WORKERS) tests/lab/test_faults.py tests/lab/test_controller_killed.py tests/lab/test_clock_jump_vm.py && \
+	MEDSEC_FAULTS="$$notes" $(BIN)/pytest -q -n $(LAB_WORKERS) --dist loadgroup tests/lab/test_faults.py tests/lab/test_controller_killed.py tests/lab/test_clock_jump_vm.py && \
 	$(BIN)/python -m tests.lab.faults_table "$$notes" > docs/faults.md
 
 bench: venv ## measure verify beside its peers, and write docs/benchmarks.md: on a quiet machine

@@ -10,7 +10,7 @@ prove() {
 sql() { mariadb --no-defaults --default-character-set=utf8mb4 --socket="$socket" "$@"; }
 
 start() { # No port, no events, no replication, no binary log.
-  say step start
+  step start
   home=$scratch/mariadb data=$scratch/mariadb/data socket=/tmp/mariadb # the unit's own /tmp
   mkdir "$home"
   chown mysql: "$home"
@@ -30,7 +30,7 @@ start() { # No port, no events, no replication, no binary log.
 }
 
 restore() { # The accounts come last: what comes before needs this server's own.
-  say step restore
+  step restore
   for dump in "$set"/*.sql.gz; do
     [ "$(basename "$dump")" = mysql.sql.gz ] || bring_back "$dump"
   done
@@ -45,7 +45,7 @@ bring_back() { # DUMP
 
 read_back() {
   say restored mariadb
-  say step compare
+  step compare
   for dump in "$set"/*.sql.gz; do
     say holds "$(basename "$dump")"
     name=$(basename "$dump" .sql.gz | sed 's/%2E/./g; s|%2F|/|g; s/%25/%/g' | tr -d '\n' | od -An -v -tx1 | tr -d ' \n')
@@ -59,7 +59,7 @@ read_back() {
 }
 
 integrity() {
-  say step integrity
+  step integrity
   mariadb-check --no-defaults --socket="$socket" --all-databases --check --silent > "$home/check" 2>&1 || fault integrity "$(one_line < "$home/check")"
   ! grep -qiE '^(error|warning) |corrupt' "$home/check" || fault integrity "$(one_line < "$home/check")"
   say sound mariadb

@@ -27,13 +27,13 @@ tools_of() { # MAJOR VERSION
 }
 
 start() { # It listens to its own folder alone, archives nothing, follows nobody and runs nobody's workers.
-  say step start
+  step start
   home=$scratch/$cluster data=$scratch/$cluster/data socket=/tmp/$cluster # the unit's own /tmp
   mkdir "$home" "$socket"
   chown postgres: "$home" "$socket"
   touch "$home/server.log"
   chown postgres: "$home/server.log"
-  try start as_postgres initdb -D "$data" -U postgres -A peer -k -E UTF8 --locale=C
+  try start as_postgres initdb -N -D "$data" -U postgres -A peer -k -E UTF8 --locale=C
   cat >> "$data/postgresql.conf" << END
 listen_addresses = ''
 unix_socket_directories = '$socket'
@@ -51,7 +51,7 @@ END
 }
 
 restore() {
-  say step restore
+  step restore
   # The scratch server has its postgres already, and no folders of tablespaces.
   grep -vxE 'CREATE ROLE postgres;|(CREATE|ALTER) TABLESPACE .*|(GRANT|REVOKE|COMMENT) .*ON TABLESPACE .*' "${folder}globals.sql" > "$home/globals.sql"
   try restore sql -d postgres < "$home/globals.sql"
@@ -63,18 +63,19 @@ restore() {
 
 read_back() {
   say restored "$cluster"
-  say step compare
+  step compare
   for dump in "$folder"*.dump; do
     say holds "$cluster/$(basename "$dump")"
     database=$(pg_restore -l "$dump" | sed -n 's/^; *dbname: //p' | head -n 1)
-    (export PGDATABASE="$database"; postgresql_manifest | sql | sed 's/^/0\ttable\t/') 2>> "$log" || fault compare "$database: $(one_line < "$log")"
+    (export PGDATABASE="$database"; postgresql_manifest | sql) > "$scratch/tables" 2>> "$log" || fault compare "$database: $(one_line < "$log")"
+    sed 's/^/0\ttable\t/' "$scratch/tables"
   done
   canary=$(sql -d medsec -c "SELECT json_build_object('value', value, 'renewed', extract(epoch FROM renewed)) FROM medsec.canary" 2>> "$log") || canary=
   say canary "$canary"
 }
 
 integrity() {
-  say step integrity
+  step integrity
   try integrity as_postgres pg_amcheck -h "$socket" --all --install-missing --heapallindexed
   try start as_postgres pg_ctl -D "$data" -w -m fast stop
   try integrity as_postgres pg_checksums -D "$data" --check

@@ -17,6 +17,7 @@ from medsec.drills.record import Drill, Step, at, keep, write
 from medsec.drills.scratch import Scratch, restore
 from medsec.errors import UsageError
 from medsec.evidence.plain import plain
+from medsec.evidence.redaction import redacted
 from medsec.evidence.store import new_run_id
 from medsec.inventory import Host, Inventory, Params, effective
 from medsec.judge.identity import identify
@@ -148,7 +149,7 @@ def _concluded(
         if scratch.fault is not None:
             code, words = scratch.fault
             at_fault, text = _FAULTS.get(code, _FAULTS["ended"])
-            said = plain(words) or "-"
+            said = redacted(plain(words)) or "-"
             problem = says(en=text.en.format(said), zh=text.zh.format(said))
         else:
             restored = scratch.restored()

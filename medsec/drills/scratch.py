@@ -52,7 +52,7 @@ while [ "$parent" != / ]; do
 done
 exec systemd-run --quiet --pipe --wait --collect --unit="$1" --service-type=exec \
   -p RuntimeMaxSec="$4" -p TimeoutStopSec=10 -p PrivateNetwork=yes -p PrivateTmp=yes -p ProtectSystem=strict \
-  -p ReadWritePaths="$base" -p ProtectHome=yes -p ExecStopPost="/bin/rm -rf $base/$1" \
+  -p ReadWritePaths="$base" -p ProtectHome=yes -p ExecStopPost="/bin/sh -c 'for n in 1 2 3 4 5 6 7 8 9; do rm -rf $base/$1 && exit 0; sleep 1; done; exit 1'" \
   -- /bin/sh -c "$5" sh "$1" "$base/$1" "$3"
 """
 _GONE = '[ ! -e "$2/$1" ] && [ "$(systemctl is-active "$1")" != active ]'

@@ -11,7 +11,12 @@ unit=$1 scratch=$2 set=$3
 log=$scratch/log
 
 say() { printf '%s\t%s\t%s\n' "$(date +%s.%N)" "$1" "$2"; }
-one_line() { tail -c 500 | tr '\n\t' '  '; }
+step() { # ID: the log holds what this step said
+  : > "$log"
+  say step "$1"
+}
+# What went wrong, without the rows and statements that servers quote: they are patients' data.
+one_line() { grep -iE 'error|fatal|fail|corrupt|end of|no end' | sed "s/ near '.*//" | tail -n 2 | cut -c1-250 | tr '\n\t' '  '; }
 fault() { # CODE TEXT
   if grep -qs 'No space left on device' "$log" || [ "$(df -Pk "$scratch" | awk 'NR == 2 {print $4}')" -lt 64 ]; then
     say fault "room $(df -Pm "$scratch" | awk 'NR == 2 {print $4}') MiB"
@@ -32,8 +37,10 @@ exec 3<&0 < /dev/null
 mkdir "$scratch"
 chmod 711 "$scratch"
 : > "$log"
+# What systemd is told to do at the end comes when this shell is gone: not before its servers are.
+trap 'wait; while cat "$scratch"/*/data/postmaster.pid > /dev/null 2>&1; do sleep 0.2; done; exit 143' TERM
 if [ "$set" = - ]; then
-  say step copy
+  step copy
   mkdir "$scratch/set"
   try copy tar -x -C "$scratch/set" --strip-components=1 <&3
   set=$scratch/set
@@ -41,7 +48,7 @@ fi
 (cat <&3 > /dev/null; systemctl stop --no-block "$unit") 2> /dev/null &
 exec 3<&-
 
-say step digest
+step digest
 (cd "$set" && sha256sum -c --quiet --strict SHA256SUMS) >> "$log" 2>&1 || fault digest "$(grep -v WARNING "$log" | one_line)"
 needed=$(($(du -sm "$set" | cut -f1) * 3 + 128))
 free=$(df -Pm "$scratch" | awk 'NR == 2 {print $4}')

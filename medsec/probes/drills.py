@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,11 +16,14 @@ from medsec.text import says
 _LOOK = r"""
 machine=$(printf %s "$(cat /etc/machine-id)" | sha256sum | cut -d' ' -f1) || exit 3
 printf 'host\t%s\t%s\n' "$(date +%s)" "$machine"
-cd -- HOME 2> /dev/null || exit 0
-printf 'folder\t%s\t%s\n' "$(stat -c '%u %a' .)" .
-for f in 2*.json; do
-  [ -e "$f" ] || continue
-  printf 'record\t%s\t%s\t%s\t%s\t%s\n' "$(stat -c '%u %a' -- "$f")" "$(stat -c %Y -- "$f")" "$(sha256sum < "$f" | cut -d' ' -f1)" "$f" "$(head -c 65536 -- "$f" | tr -d '\n')"
+for p in PRODUCTS; do
+  cd -- HOME/"$p" 2> /dev/null || continue
+  access=$(stat -c '%u %a' .)
+  for f in 2*.json; do
+    [ -e "$f" ] || continue
+    printf 'record\t%s\t%s,%s\t%s\t%s\t%s\t%s\n' "$p" "$access" "$(stat -c '%u %a' -- "$f")" "$(stat -c %Y -- "$f")" \
+      "$(sha256sum < "$f" | cut -d' ' -f1)" "$f" "$(head -c 65536 -- "$f" | tr -d '\n')"
+  done
 done
 """
 
@@ -43,13 +47,14 @@ class Drills:
     kept: list[KeptDrill]
 
 
-def drills(host: Host, home: str, product: str) -> Drills:
-    """Return the drills whose records the host keeps in the folder `home`, each held against the one before.
+def drills(host: Host, home: str, products: Sequence[str]) -> dict[str, Drills]:
+    """Return the drills of each product whose records the host keeps below `home`, each held against the one before.
 
     Raises ProbeError when the host does not tell.
     """
-    answer = host.run(_LOOK.replace("HOME", shlex.quote(home)))
-    lines = [line.split("\t") for line in answer.stdout.splitlines()]
+    script = _LOOK.replace("PRODUCTS", shlex.join(products)).replace("HOME", shlex.quote(home))
+    answer = host.run(script)
+    lines = [line.split("\t", 6) for line in answer.stdout.splitlines()]
     own = next((line for line in lines if line[0] == "host"), None)
     if answer.rc != 0 or own is None:
         raise ProbeError(
@@ -58,18 +63,20 @@ def drills(host: Host, home: str, product: str) -> Drills:
                 zh=f"无法读取 {home} 中的演练记录：{answer.stderr.strip()}",
             )
         )
-    folder = next((line[1] for line in lines if line[0] == "folder"), "0 700")
-    kept, before = [], "none"
-    for line in lines:
-        if line[0] == "record" and len(line) == 6:
-            _, access, written, digest, file, text = line
-            kept.append(_kept(file, text, float(written), before, own[2], product, (folder, access)))
-            before = digest
-    return Drills(float(own[1]), kept)
+    found = {}
+    for product in products:
+        kept, before = [], "none"
+        for line in lines:
+            if len(line) == 7 and line[:2] == ["record", product]:
+                _, _, access, written, digest, file, text = line
+                kept.append(_kept(file, text, float(written), before, own[2], product, access.split(",")))
+                before = digest
+        found[product] = Drills(float(own[1]), kept)
+    return found
 
 
 def _kept(
-    file: str, text: str, written: float, before: str, machine: str, product: str, access: tuple[str, str]
+    file: str, text: str, written: float, before: str, machine: str, product: str, access: Sequence[str]
 ) -> KeptDrill:
     try:
         value = json.loads(text)

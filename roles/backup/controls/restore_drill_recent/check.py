@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from testinfra.host import Host
 
 from medsec.inventory import Params
-from medsec.probes.drills import drills
+from medsec.probes.drills import Drills, drills
 from medsec.text import Text, says
 
 KEPT = "/var/lib/medsec/drills"
@@ -19,19 +19,16 @@ def check(host: Host, params: Params) -> None:
         en="the ledger registers no database product (`runs`) on this database server",
         zh="台账未登记该数据库服务器运行的数据库产品（runs）",
     )
+    found = drills(host, KEPT, params.products)
     problems = [
         says(en=f"{product}: {problem.en}", zh=f"{product}：{problem.zh}")
-        for product in params.products
-        for problem in _of_product(host, product, params)
+        for product, kept in found.items()
+        for problem in _of_product(product, kept, params)
     ]
     assert not problems, says(en="; ".join(p.en for p in problems), zh="；".join(p.zh for p in problems))
 
 
-def _of_product(host: Host, product: str, params: Params) -> Iterator[Text]:
-    if not product.isidentifier():
-        yield says(en="no drill is known for it", zh="不支持恢复演练")
-        return
-    found = drills(host, f"{KEPT}/{product}", product)
+def _of_product(product: str, found: Drills, params: Params) -> Iterator[Text]:
     if not found.kept:
         yield says(
             en=f"no restore drill is on record in {KEPT}/{product}", zh=f"{KEPT}/{product} 中没有恢复演练记录"

@@ -50,7 +50,7 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
     @click.option(
         "--system",
         metavar="PRODUCT",
-        help=say(says(en="postgresql or mariadb; all by default.", zh="postgresql 或 mariadb，默认为全部。")),
+        help=say(says(en="postgresql or mariadb; all by default.", zh="`postgresql` 或 `mariadb`，默认为全部。")),
     )
     @click.option(
         "--on",

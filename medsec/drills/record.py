@@ -232,10 +232,14 @@ _KEEP = r"""
 umask 077
 mkdir -p -- "$1" && cd -- "$1" || exit 1
 exec 9> .lock && flock 9
-last=$(find . -maxdepth 1 -name '2*.json' -printf '%P\n' | sort | tail -n 1)
-previous=none
-[ -z "$last" ] || previous=$(sha256sum < "$last" | cut -d' ' -f1)
-printf '{"previous": "%s", %s\n' "$previous" "${3#?}" > ".$2.new" && sync ".$2.new" && mv ".$2.new" "$2.json"
+last=$(find . -maxdepth 1 -name '[0-9]*.json' -printf '%P\n' | sort | tail -n 1)
+previous=none number=1
+if [ -n "$last" ]; then
+  previous=$(sha256sum < "$last" | cut -d' ' -f1)
+  number=$((1${last%%-*} - 999999))
+fi
+name=$(printf '%06d' "$number")-$2.json
+printf '{"previous": "%s", %s\n' "$previous" "${3#?}" > ".$name.new" && sync ".$name.new" && mv ".$name.new" "$name"
 """
 
 

@@ -38,12 +38,12 @@ live() {
 }
 units=$(systemctl list-units --plain --no-legend --full 'medsec-drill-*' | wc -l) || exit 70
 [ "$units" -eq 0 ] || { echo "a drill is going on here" >&2; exit 75; }
-rm -rf "$base"/medsec-drill-*
 case $base in /*/*) ;; *) echo "$base" >&2; exit 64 ;; esac
 live | sort -u | while IFS= read -r folder; do
   case "$base/" in "$folder"/*) echo "$folder" >&2; exit 64 ;; esac
   case "$folder/" in "$base"/*) echo "$folder" >&2; exit 64 ;; esac
 done || exit 64
+rm -rf "$base"/medsec-drill-*
 [ -d "$base" ] || mkdir -p -m 711 -- "$base" || exit 70
 parent=$base
 while [ "$parent" != / ]; do

@@ -19,7 +19,7 @@ printf 'host\t%s\t%s\n' "$(date +%s)" "$machine"
 for p in PRODUCTS; do
   cd -- HOME/"$p" 2> /dev/null || continue
   access=$(stat -c '%u %a' .)
-  for f in 2*.json; do
+  for f in [0-9]*.json; do
     [ -e "$f" ] || continue
     printf 'record\t%s\t%s,%s\t%s\t%s\t%s\t%s\n' "$p" "$access" "$(stat -c '%u %a' -- "$f")" "$(stat -c %Y -- "$f")" \
       "$(sha256sum < "$f" | cut -d' ' -f1)" "$f" "$(head -c 65536 -- "$f" | tr -d '\n')"

@@ -11,9 +11,9 @@ record() { # PRODUCT ID OUTCOME DATE PREVIOUS
     "$(printf %s "$(cat /etc/machine-id)" | sha256sum | cut -d' ' -f1)" "$3" "$1" > "$home/$2.json"
   touch -d "$4" "$home/$2.json"
 }
-record postgresql 20200101T000000Z-aaaaaa passed yesterday none
-record mariadb 20200101T000000Z-aaaaaa passed yesterday none
+record postgresql 000001-20200101T000000Z-aaaaaa passed yesterday none
+record mariadb 000001-20200101T000000Z-aaaaaa passed yesterday none
 for product in postgresql mariadb; do
-  sed -i 's/"machine": "[0-9a-f]*"/"machine": "0123"/; s/"host": "[^"]*"/"host": "another"/' /var/lib/medsec/drills/$product/20200101T000000Z-aaaaaa.json
-  touch -d yesterday /var/lib/medsec/drills/$product/20200101T000000Z-aaaaaa.json
+  sed -i 's/"machine": "[0-9a-f]*"/"machine": "0123"/; s/"host": "[^"]*"/"host": "another"/' /var/lib/medsec/drills/$product/000001-20200101T000000Z-aaaaaa.json
+  touch -d yesterday /var/lib/medsec/drills/$product/000001-20200101T000000Z-aaaaaa.json
 done

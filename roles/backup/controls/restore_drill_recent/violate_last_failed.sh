@@ -12,7 +12,7 @@ record() { # PRODUCT ID OUTCOME DATE PREVIOUS
   touch -d "$4" "$home/$2.json"
 }
 for product in postgresql mariadb; do
-  record $product 20200101T000000Z-aaaaaa passed '2 days ago' none
-  previous=$(sha256sum < /var/lib/medsec/drills/$product/20200101T000000Z-aaaaaa.json | cut -d' ' -f1)
-  record $product 20200102T000000Z-aaaaaa failed '1 day ago' "$previous"
+  record $product 000001-20200101T000000Z-aaaaaa passed '2 days ago' none
+  previous=$(sha256sum < /var/lib/medsec/drills/$product/000001-20200101T000000Z-aaaaaa.json | cut -d' ' -f1)
+  record $product 000002-20200102T000000Z-aaaaaa failed '1 day ago' "$previous"
 done

@@ -11,5 +11,5 @@ record() { # PRODUCT ID OUTCOME DATE PREVIOUS
     "$(printf %s "$(cat /etc/machine-id)" | sha256sum | cut -d' ' -f1)" "$3" "$1" > "$home/$2.json"
   touch -d "$4" "$home/$2.json"
 }
-record postgresql 20200101T000000Z-aaaaaa passed '60 days ago' none
-record mariadb 20200101T000000Z-bbbbbb passed '60 days ago' none
+record postgresql 000001-20200101T000000Z-aaaaaa passed '60 days ago' none
+record mariadb 000001-20200101T000000Z-bbbbbb passed '60 days ago' none

@@ -15,10 +15,11 @@ import paramiko
 
 from medsec.drills.checks import Restored
 from medsec.drills.engines import Engine
-from medsec.errors import HostUnreachable, MedsecError, UsageError
+from medsec.errors import HostUnreachable, MedsecError, ProbeError, UsageError
 from medsec.evidence.plain import plain
 from medsec.inventory import Host
-from medsec.judge.privilege import shell_as_root
+from medsec.judge.privilege import Line as CommandLine
+from medsec.judge.privilege import Privilege, shell_as_root
 from medsec.judge.ssh import open_clients
 from medsec.judge.transport import Limits
 from medsec.text import Text, says
@@ -55,6 +56,8 @@ exec systemd-run --quiet --pipe --wait --collect --unit="$1" --service-type=exec
   -p ReadWritePaths="$base" -p ProtectHome=yes -p ExecStopPost="/bin/sh -c 'for n in 1 2 3 4 5 6 7 8 9; do rm -rf $base/$1 && exit 0; sleep 1; done; exit 1'" \
   -- /bin/sh -c "$5" sh "$1" "$base/$1" "$3"
 """
+# What of a host's words is read: a line, its errors, and all, in bytes.
+_LINE, _WORDS, _MOST = 2**20, 2**16, 2**26
 _GONE = '[ ! -e "$2/$1" ] && [ "$(systemctl is-active "$1")" != active ]'
 
 
@@ -85,7 +88,18 @@ class Scratch:
         return None if any(line.kind == "end" for line in self.lines) else ("ended", plain(self.said)[-300:])
 
     def restored(self) -> Restored:
-        """Return what the restored servers hold."""
+        """Return what the restored servers hold. Raises ProbeError where the host did not say it as a drill does."""
+        try:
+            return self._restored()
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProbeError(
+                says(
+                    en=f"the drill's host said what no drill says ({type(error).__name__}); drill again",
+                    zh=f"演练主机返回的内容无法识别（{type(error).__name__}）；请重新演练",
+                )
+            ) from error
+
+    def _restored(self) -> Restored:
         tables: dict[str, dict[str, tuple[int, str]]] = {}
         canaries: dict[str, dict[str, Any] | None] = {}
         dump = cluster = ""
@@ -100,7 +114,8 @@ class Scratch:
                 value = json.loads(line.text)
                 tables[dump][str(value["table"])] = (int(value["rows"]), str(value["hash"]))
             elif line.kind == "canary":
-                canaries[cluster] = json.loads(line.text) if line.text.strip() else None
+                canary = json.loads(line.text) if line.text.strip() else None
+                canaries[cluster] = canary if isinstance(canary, dict) else None
         return Restored(tables, canaries, frozenset(line.text for line in self.lines if line.kind == "sound"))
 
     def seconds_to_data(self) -> float:
@@ -153,7 +168,7 @@ def restore(
         with contextlib.ExitStack() as stack:
             set_ = folder if source is None else "-"
             text = engine.text.replace("$", "$$")  # systemd puts its own variables for a single one
-            line = shell_as_root(_BOOT, unit, base, set_, str(seconds), text, sudo=_sudo(target))
+            line = shell_as_root(_BOOT, unit, base, set_, str(seconds), text, privilege=Privilege.of(target.login))
             channel = _open(clients, target, line)
             if source is not None:
                 stack.enter_context(_sent(source, folder, channel))
@@ -168,16 +183,13 @@ def restore(
     return scratch
 
 
-def _sudo(host: Host) -> bool:
-    return host.login.sudo and host.login.user != "root"
-
-
-def _open(clients: list[paramiko.SSHClient], host: Host, line: str) -> paramiko.Channel:
+def _open(clients: list[paramiko.SSHClient], host: Host, line: CommandLine) -> paramiko.Channel:
     transport = clients[-1].get_transport()
     if transport is None:
         raise _lost(host, EOFError())
     channel = transport.open_session(timeout=15)
-    channel.exec_command(line.encode())
+    channel.exec_command(line.text.encode())
+    channel.sendall(line.first)
     return channel
 
 
@@ -189,11 +201,22 @@ def _read(channel: paramiko.Channel, scratch: Scratch, on_step: Callable[[str], 
         with contextlib.suppress(OSError):
             while more := channel.recv_stderr(65536):
                 said.extend(more)
+                del said[:-_WORDS]
 
     listening = threading.Thread(target=errors, daemon=True)
     listening.start()
     with channel.makefile("rb") as stream:
-        for raw in stream:
+        read = 0
+        while raw := stream.readline(_LINE):
+            read += len(raw)
+            if read > _MOST:
+                channel.close()
+                raise ProbeError(
+                    says(
+                        en=f"the drill's host said more than {_MOST} bytes; nothing is concluded",
+                        zh=f"演练主机的输出超过 {_MOST} 字节，不作结论",
+                    )
+                )
             time, _, rest = raw.decode("utf-8", "backslashreplace").rstrip("\n").partition("\t")
             kind, _, text = rest.partition("\t")
             line = Line(float(time) if time.replace(".", "", 1).isdigit() else 0.0, kind, text)
@@ -211,7 +234,9 @@ def _sent(source: Host, folder: str, channel: paramiko.Channel) -> Iterator[None
     clients = open_clients(source, Limits())
     try:
         home, _, name = folder.rpartition("/")
-        line = shell_as_root(f"exec tar -c -C {shlex.quote(home)} -- {shlex.quote(name)}", sudo=_sudo(source))
+        line = shell_as_root(
+            f"exec tar -c -C {shlex.quote(home)} -- {shlex.quote(name)}", privilege=Privilege.of(source.login)
+        )
         giving = _open(clients, source, line)
 
         def pump() -> None:
@@ -249,7 +274,7 @@ def _gone(target: Host, unit: str, base: str) -> bool:
     """Look over a fresh login whether anything of the drill is left."""
     clients = open_clients(target, Limits())
     try:
-        channel = _open(clients, target, shell_as_root(_GONE, unit, base, sudo=_sudo(target)))
+        channel = _open(clients, target, shell_as_root(_GONE, unit, base, privilege=Privilege.of(target.login)))
         return channel.recv_exit_status() == 0
     finally:
         for client in reversed(clients):

@@ -205,7 +205,7 @@ def _header(
         id=new_run_id(now),
         medsec=medsec.__version__,
         catalogue=catalogue_digest(catalogue),
-        operator=_operator(),
+        operator=operator(),
         controller=socket.gethostname(),
         argv=list(argv),
         started=now,
@@ -220,7 +220,7 @@ def _header(
     )
 
 
-def _operator() -> str:
+def operator() -> str:
     """Who ran it: the person behind sudo, where sudo tells."""
     user = getpass.getuser()
     behind = os.environ.get("SUDO_USER")

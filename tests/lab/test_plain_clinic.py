@@ -32,11 +32,12 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
     "remote_control_software_absent": (PASS, ""),
     "root_login_refused": (FAIL, "permitrootlogin prohibit-password"),
     "time_from_internal_source": (FAIL, "no time service runs"),
+    "restore_drill_recent": (FAIL, "no restore drill is on record"),
     # A minimal Debian starts sshd alone, and a database server its databases, which the ledger registers.
     "unneeded_services_gone": (PASS, ""),
     "usb_storage_refused": (FAIL, "can be loaded"),
 }
-DATABASE = {"database_backed_up_daily", "postgresql_statements_audited"}
+DATABASE = {"database_backed_up_daily", "postgresql_statements_audited", "restore_drill_recent"}
 
 # For each pass, a question of another kind than the check's, answered by nothing printed where the pass is deserved.
 TRUE_BECAUSE = {

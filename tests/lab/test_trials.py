@@ -25,7 +25,8 @@ def controls() -> Controls:
 def test_trial(lab: Lab, controls: Controls, control: Control) -> None:
     """The engines take the violations in turn; `medsec trial` gives each violation to both."""
     todo = cases([control], ENGINES, in_turn=True)
-    assert {case.engine for case in todo} == set(ENGINES), "each engine must remedy at least one violation"
+    engines = {case.engine for case in todo}
+    assert engines == set(ENGINES) or not control.enforce, "each engine must remedy at least one violation"
     outcomes = run(lab, controls, todo)
     broken = [
         f"{outcome.case.name}: {leg.name}: {leg.detail}"

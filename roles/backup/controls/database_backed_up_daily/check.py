@@ -38,7 +38,7 @@ def check(host: Host, params: Params) -> None:
 
 def _own(product: str, params: Params) -> dict[str, Any]:
     """Return the job that the remedy installs."""
-    depth = "*/*/*" if product == "postgresql" else "*/*.sql.gz"
+    depth = "*/*/*" if product == "postgresql" else "*/*"
     return {
         "timer": f"medsec-database-backup@{product}.timer",
         "artefacts": f"{params.directory}/{product}/2{depth}",
@@ -154,4 +154,9 @@ def _of_databases(names: list[str], files: list[Artefact], product: str) -> Iter
         if not any(path.endswith(wanted) for path in held):
             yield says(
                 en=f"the database {name} is not in the newest backup", zh=f"最近一次备份中没有数据库 {name}"
+            )
+        elif not any(path.endswith(f"{wanted}.manifest") for path in held):
+            yield says(
+                en=f"the backup of the database {name} has no manifest: no drill could prove it",
+                zh=f"数据库 {name} 的备份没有清单文件，无法通过恢复演练证实其可用",
             )

@@ -1,0 +1,1 @@
+"""Drills: proving by doing it that a backup can be restored."""

@@ -1,0 +1,20 @@
+#!/bin/sh
+# expect: cannot be believed
+# A failed drill was made a passed one afterwards, and a newer one lies on top of it.
+set -eu
+record() { # PRODUCT ID OUTCOME DATE PREVIOUS
+  home=/var/lib/medsec/drills/$1
+  umask 077
+  mkdir -p "$home"
+  printf '{"previous": "%s", "backup": "/var/backups/medsec/%s/x", "finished": "%s", "host": "%s", "machine": "%s", "outcome": "%s", "product": "%s"}\n' \
+    "$5" "$1" "$(date -u -d "$4" +%Y-%m-%dT%H:%M:%S+00:00)" "$(uname -n)" \
+    "$(printf %s "$(cat /etc/machine-id)" | sha256sum | cut -d' ' -f1)" "$3" "$1" > "$home/$2.json"
+  touch -d "$4" "$home/$2.json"
+}
+for product in postgresql mariadb; do
+  record $product 000001-20200101T000000Z-aaaaaa failed '2 days ago' none
+  previous=$(sha256sum < /var/lib/medsec/drills/$product/000001-20200101T000000Z-aaaaaa.json | cut -d' ' -f1)
+  record $product 000002-20200102T000000Z-aaaaaa passed '1 day ago' "$previous"
+  sed -i 's/failed/passed/' /var/lib/medsec/drills/$product/000001-20200101T000000Z-aaaaaa.json
+  touch -d '2 days ago' /var/lib/medsec/drills/$product/000001-20200101T000000Z-aaaaaa.json
+done

@@ -1,0 +1,18 @@
+-- What the database @medsec holds: a statement for each table that tells its rows and a hash that does not depend on
+-- their order, as a line of JSON. Left out is what a server writes by itself, and its routines and events, which a
+-- restored dump makes anew with other times.
+SET SESSION group_concat_max_len = 1073741824;
+SELECT CONCAT(
+  'SELECT JSON_OBJECT(''table'', ', QUOTE(t.table_name), ', ''rows'', COUNT(*), ''hash'', CAST(COALESCE(SUM(CAST(CONV(LEFT(',
+  'SHA2(CONCAT_WS('','', ',
+  GROUP_CONCAT(CONCAT('COALESCE(SHA2(CAST(`', REPLACE(c.column_name, '`', '``'), '` AS BINARY), 256), ''-'')')
+    ORDER BY c.ordinal_position SEPARATOR ', '),
+  '), 256), 16), 16, 10) AS UNSIGNED)), 0) AS CHAR)) FROM `', REPLACE(t.table_schema, '`', '``'), '`.`',
+  REPLACE(t.table_name, '`', '``'), '`;')
+FROM information_schema.tables AS t
+JOIN information_schema.columns AS c ON c.table_schema = t.table_schema AND c.table_name = t.table_name
+WHERE t.table_schema = @medsec AND t.table_type = 'BASE TABLE' AND NOT (t.table_schema = 'mysql' AND t.table_name IN (
+  'general_log', 'slow_log', 'innodb_table_stats', 'innodb_index_stats', 'table_stats', 'column_stats', 'index_stats',
+  'gtid_slave_pos', 'transaction_registry', 'proc', 'event'))
+GROUP BY t.table_schema, t.table_name
+ORDER BY t.table_name;

@@ -93,7 +93,8 @@ def hardened(
 
 def inventory_of(lab: Lab, host: LabHost, folder: Path) -> Inventory:
     control = next(iter(CONTROLS.values()))
-    return staging.write_inventory(folder, lab, {host.name: (Case(control, control.violations[0], ""), host)})
+    plain = next(scenario for scenario in control.violations if not scenario.parameters)
+    return staging.write_inventory(folder, lab, {host.name: (Case(control, plain, ""), host)})
 
 
 def apply(inventory: Inventory, host: LabHost, tool: str) -> int:

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 
 _GZIP = 16 + zlib.MAX_WBITS
+# Shorter blocks, whose codes fit their words better: some bytes less than with more memory.
+_MEMORY = 6
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Packer:
             data = stream.compress(data) + stream.flush()
         elif self._gzip:
             how = "gzip -dc"
-            stream = zlib.compressobj(9, zlib.DEFLATED, _GZIP)
+            stream = zlib.compressobj(9, zlib.DEFLATED, _GZIP, _MEMORY)
             first = stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)
             self._begun = stream, len(first), len(data)
             data = first + stream.copy().flush()

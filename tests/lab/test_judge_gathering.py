@@ -46,6 +46,8 @@ VOLATILE_OF = {
     ),
     # When a daemon started is counted back from now, in whole seconds.
     "root_login_refused": ((r"(?m)^[0-9]{10}$", "TIME"),),
+    # The host's own time, from which the age of a drill is counted.
+    "restore_drill_recent": ((r"(?m)^host\t[0-9]{10}\t", "host\tTIME\t"),),
     # The journal grows between the two; its newest records are what the host wrote last.
     "logs_kept_six_months": (
         (r"(?m)^(now|started|oldest|used|auth-record=|system-record=|  Now:|disk [0-9]+ [0-9]+ ?).*$", r"\1"),

@@ -128,21 +128,21 @@ def _site_forks(source: Path, listed: _Listed) -> dict[str, int]:
 
 def _open_vaults(loader: Any, source: Path) -> None:
     """Let `loader` read what ansible-vault encrypted, with the password files that Ansible itself would take."""
-    from ansible.cli import CLI  # noqa: PLC0415 - slow to import
-    from ansible.config.manager import ConfigManager  # noqa: PLC0415
-    from ansible.parsing.vault import VaultSecretsContext  # noqa: PLC0415
+    # Not by ansible.cli, which ends the process where the locale or the terminal is not what Ansible itself wants.
+    from ansible.config.manager import ConfigManager  # noqa: PLC0415 - slow to import
+    from ansible.parsing.vault import VaultSecretsContext, get_file_vault_secret  # noqa: PLC0415
 
     site = ansible_config(source.resolve().parent)
     settings = ConfigManager(str(site) if site else None)
     file = settings.get_config_value("DEFAULT_VAULT_PASSWORD_FILE")
-    vaults = settings.get_config_value("DEFAULT_VAULT_IDENTITY_LIST")
-    secrets = CLI.setup_vault_secrets(
-        loader,
-        vault_ids=vaults,
-        vault_password_files=[file] if file else [],
-        auto_prompt=False,
-        initialize_context=False,
-    )
+    entries = [*settings.get_config_value("DEFAULT_VAULT_IDENTITY_LIST"), *([f"@{file}"] if file else [])]
+    secrets = []
+    for entry in entries:
+        name, path = entry.split("@", 1) if "@" in entry else ("", entry)
+        secret = get_file_vault_secret(filename=path, vault_id=name or None, loader=loader)
+        secret.load()
+        secrets.append((name or settings.get_config_value("DEFAULT_VAULT_IDENTITY"), secret))
+        loader.set_vault_secrets(secrets)  # a password file may itself be encrypted with one before it
     loader.set_vault_secrets(secrets)
     # One for the whole process, where values encrypted by themselves are opened.
     context = VaultSecretsContext.current(optional=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,26 @@ def test_the_example_clinic_loads() -> None:
     assert set(inventory.hosts) == {"gateway", "his-app", "his-db", "backup", "terminal-1", "terminal-2"}
     assert inventory.hosts["his-db"].ledger.runs == ["postgresql", "mariadb"]
     assert inventory.hosts["his-db"].login.user == "admin"
+
+
+def test_it_loads_whatever_the_terminal_was_left_like() -> None:
+    """A program that was killed may leave standard input non-blocking; that is Ansible's command line's trouble, not ours."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    code = "import sys; from pathlib import Path; from medsec.inventory import load_inventory; load_inventory(Path(sys.argv[1]))"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, ROOT / "inventory"],
+            stdin=reading,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=False,
+        )
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_missing_inventory_says_what_to_do(tmp_path: Path) -> None:

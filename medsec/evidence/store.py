@@ -117,6 +117,8 @@ class RunStore:
             if not stream.closed:
                 stream.flush()
                 os.fsync(stream.fileno())
+                # By name: a program that is just being started holds a copy of the file, and with it the lock, for a moment.
+                fcntl.flock(stream, fcntl.LOCK_UN)
                 stream.close()
 
     def _put_header(self, header: RunHeader) -> None:

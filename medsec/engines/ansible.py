@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from medsec.inventory.loading import ansible_config
 from medsec.inventory.passwords import STANDARD
 from medsec.text import says
 
+_LOG_OUT_SECONDS = 5
 _PATIENCE = 120  # seconds beyond the longest task after which a silent engine is stopped
 
 # ansible-playbook: 0 all well, 2 a host failed, 4 a host was unreachable; anything else means that it did not work.
@@ -356,10 +357,13 @@ def _folder() -> Iterator[Path]:
 
 
 def _log_out(folder: Path) -> None:
+    """End the logins that a run keeps; one that does not answer is left to its own end, and nobody uses it again."""
     for socket in (folder / "cp").glob("*"):
-        subprocess.run(
-            ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "medsec"],
-            capture_output=True,
-            timeout=10,
-            check=False,  # a master that is gone already is what is wanted
-        )
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "medsec"],
+                capture_output=True,
+                timeout=_LOG_OUT_SECONDS,
+                check=False,  # a master that is gone already is what is wanted
+            )
+        socket.unlink(missing_ok=True)

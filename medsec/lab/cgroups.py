@@ -81,10 +81,27 @@ class Group:
         """Kill every process and remove the groups; nothing happens where there are none."""
         switch = self.folders[0] / "cgroup.kill"
         if switch.exists():
+            doomed = self._members()
             switch.write_text("1", encoding="ascii")
-            self._until(lambda: not self.populated(), 30)
+            # A host's first process leaves its group before it has seen all others of the host die.
+            self._until(
+                lambda: (
+                    not self.populated()
+                    and not any(machine.process_born(number) == born for number, born in doomed.items())
+                ),
+                30,
+            )
         for folder in self.folders:
             _remove(folder)
+
+    def _members(self) -> dict[int, int]:
+        """Return when each process of the group and of those below it started."""
+        found = {}
+        for folder, _, _ in os.walk(self.folders[0]):  # which passes over groups that vanish meanwhile
+            for number in self.processes(os.path.relpath(folder, self.folders[0])):
+                if (born := machine.process_born(number)) is not None:
+                    found[number] = born
+        return found
 
     def _until(self, true: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds

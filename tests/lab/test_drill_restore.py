@@ -380,7 +380,8 @@ def test_the_control_believes_what_the_drill_keeps(place: Place) -> None:
 
     for product in PRODUCTS:
         lay(place, product)
-        place.drill(product)
+        for _ in range(2):
+            place.drill(product)
     assert verdict()[0] is Verdict.PASS, verdict()
     place.root(f"rm -rf {HOME}/mariadb/2*")
     place.drill("mariadb")

@@ -15,11 +15,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import yaml
+
 from medsec.catalogue.controls import Control, load_controls
+from medsec.evidence.findings import Verdict
 from medsec.inventory import load_inventory
 from medsec.judge.applicability import applies_to
 from medsec.judge.judge import judge
@@ -30,8 +33,11 @@ from tests.lab.conftest import leased_index
 
 FORKS = 20
 # Runs of each contender by the number of hosts; a peer that takes minutes is left out of what would take it an hour.
-ROUNDS = {1: 5, 10: 3, 50: 3}
+ROUNDS = {1: 5, 10: 3, 50: 3, 200: 1}
 SLOW_LIMIT = 10
+HEALTHY = 50
+# Round trips of slow lines in milliseconds, and how many runs each contender has over one; 0 is what they are compared with.
+LINES = {0: 3, 20: 3, 100: 3}
 # They try real logins, and everybody waits alike for the delay that PAM makes after a wrong password.
 LEFT_OUT = {"login_locked_after_failures", "password_quality_enforced"}
 
@@ -45,6 +51,7 @@ class Fleet:
     ssh_config: Path
     script: Path
     controls: Sequence[Control]
+    healthy: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,18 +84,15 @@ def floor(fleet: Fleet) -> None:
         list(pool.map(one, fleet.names))
 
 
-def medsec(fleet: Fleet) -> None:
-    chosen = [word for control in fleet.controls for word in ("--control", control.id)]
-    command: list[str | Path] = [
-        Path(sys.executable).with_name("medsec"),
-        "verify",
-        "-i",
-        fleet.inventory,
-        "--forks",
-        str(FORKS),
-        *chosen,
-    ]
-    _judged(command, fleet.inventory)
+def medsec(*verb: str) -> Callable[[Fleet], None]:
+    """Return what runs medsec on the fleet: to verify it, or to apply what does not pass."""
+
+    def run(fleet: Fleet) -> None:
+        chosen = [word for control in fleet.controls for word in ("--control", control.id)]
+        program = Path(sys.executable).with_name("medsec")
+        _judged([program, *verb, "-i", fleet.inventory, "--forks", str(FORKS), *chosen], fleet)
+
+    return run
 
 
 def suite(*backend: str) -> Callable[[Fleet], None]:
@@ -99,15 +103,15 @@ def suite(*backend: str) -> Callable[[Fleet], None]:
         options = [*hosts, f"--ssh-config={fleet.ssh_config}", "--sudo"] if backend else []
         chosen = " or ".join(control.id for control in fleet.controls)
         command = [sys.executable, "-m", "pytest", "verify/test_controls.py", "-q", "-p", "no:cacheprovider"]
-        _judged([*command, f"--inventory={fleet.inventory}", *options, "-k", chosen], root())
+        _judged([*command, f"--inventory={fleet.inventory}", *options, "-k", chosen], fleet, root())
 
     return run
 
 
-def _judged(command: Sequence[str | Path], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    # Findings are what a plain host is there for; anything else did not do the work.
-    if done.returncode != 1:
+def _judged(command: Sequence[str | Path], fleet: Fleet, folder: Path | None = None) -> None:
+    done = subprocess.run(command, cwd=folder or fleet.inventory, capture_output=True, text=True, check=False)
+    # Findings are what a plain host is there for, and none what a healthy one is; anything else did not do the work.
+    if done.returncode != (0 if fleet.healthy else 1):
         raise RuntimeError(
             f"{command[:4]} ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
         )
@@ -115,15 +119,24 @@ def _judged(command: Sequence[str | Path], folder: Path) -> None:
 
 CONTENDERS = [
     Contender("hand-written script, one connection (the floor)", floor),
-    Contender("medsec verify", medsec),
+    Contender("medsec verify", medsec("verify")),
     Contender("pytest verify", suite()),
     Contender("pytest verify over Testinfra's ssh, ControlPath", suite("ssh"), slow=True),
     Contender("pytest verify over Testinfra's paramiko", suite("paramiko"), slow=True),
 ]
 
+OVER_SLOW_LINES = [contender for contender in CONTENDERS if not contender.slow] + [CONTENDERS[-1]]
 
-def fleet(lab: Lab, host: LabHost, count: int, folder: Path) -> Fleet:
-    """Write what leads to `count` names of the host."""
+ON_A_HEALTHY_FLEET = [
+    Contender("medsec verify", medsec("verify")),
+    Contender("medsec apply --engine ansible", medsec("apply", "--yes", "--engine", "ansible")),
+    Contender("medsec apply --engine pyinfra", medsec("apply", "--yes", "--engine", "pyinfra")),
+]
+
+
+def fleet(lab: Lab, host: LabHost, count: int, folder: Path, line: int = 0) -> Fleet:
+    """Write what leads to `count` names of the host, over a line with a round trip of `line` milliseconds."""
+    folder.mkdir()
     names = [f"n-{number:03}" for number in range(count)]
     inventory = fleet_site.write(folder / "site", lab, dict.fromkeys(names, host))
     entry = lab.ssh_config_path.read_text(encoding="utf-8").replace(
@@ -132,6 +145,8 @@ def fleet(lab: Lab, host: LabHost, count: int, folder: Path) -> Fleet:
     config = folder / "ssh_config"
     # Each name its own master, as each host would have.
     config.write_text(f"{entry}Host *\n  ControlPath {folder}/cp-%n\n", encoding="utf-8")
+    if line:
+        _slow_down(inventory.path / "hosts.yml", config, line)
     controls = [
         control
         for control in load_controls(root() / "roles").values()
@@ -147,6 +162,27 @@ def fleet(lab: Lab, host: LabHost, count: int, folder: Path) -> Fleet:
     return Fleet(names, inventory.path, config, script, controls)
 
 
+def harden(one: Fleet) -> list[Control]:
+    """Apply everything to the host, and return the controls that then pass: a bench has no time server, say."""
+    command: list[str | Path] = [Path(sys.executable).with_name("medsec"), "apply", "--yes", "-i", one.inventory]
+    subprocess.run(command, capture_output=True, check=False)
+    inventory = load_inventory(one.inventory)
+    findings = judge(inventory, [inventory.hosts[one.names[0]]], one.controls).findings
+    passing = {finding.control for finding in findings if finding.verdict is Verdict.PASS}
+    if len(passing) < len(one.controls) - 2:
+        raise RuntimeError(f"the host was not hardened; it passes only {sorted(passing)}")
+    return [control for control in one.controls if control.id in passing]
+
+
+def _slow_down(hosts: Path, config: Path, line: int) -> None:
+    command = f"{sys.executable} -S -E {Path(__file__).with_name('slow_line.py')} %h %p {line}"
+    config.write_text(f"{config.read_text(encoding='utf-8')}  ProxyCommand {command}\n", encoding="utf-8")
+    written = yaml.safe_load(hosts.read_text(encoding="utf-8"))
+    for login in written["all"]["hosts"].values():
+        login["ansible_ssh_common_args"] += f" -o ProxyCommand='{command}'"
+    hosts.write_text(yaml.safe_dump(written), encoding="utf-8")
+
+
 def measured(run: Callable[[Fleet], None], given: Fleet) -> Cost:
     """Run once and return what it took."""
     before, started = os.times(), time.monotonic()
@@ -156,12 +192,12 @@ def measured(run: Callable[[Fleet], None], given: Fleet) -> Cost:
     return Cost(time.monotonic() - started, spent)
 
 
-def compare(given: Fleet) -> dict[str, list[Cost]]:
+def compare(given: Fleet, contenders: Sequence[Contender], rounds: int) -> dict[str, list[Cost]]:
     """Run the contenders in turn, so that what else the machine does meets all of them alike."""
     count = len(given.names)
-    chosen = [contender for contender in CONTENDERS if not contender.slow or count <= SLOW_LIMIT]
+    chosen = [contender for contender in contenders if not contender.slow or count <= SLOW_LIMIT]
     costs: dict[str, list[Cost]] = {contender.name: [] for contender in chosen}
-    for number in range(ROUNDS[count]):
+    for number in range(rounds):
         for contender in chosen:
             if contender.slow and number and count > 1:
                 continue
@@ -170,14 +206,14 @@ def compare(given: Fleet) -> dict[str, list[Cost]]:
     return costs
 
 
-def table(count: int, costs: dict[str, list[Cost]], commands: int) -> str:
-    """Return the figures of one fleet as Markdown."""
-    seconds = {name: statistics.median(cost.seconds for cost in runs) for name, runs in costs.items()}
+def table(title: str, count: int, costs: dict[str, list[Cost]], measure: str = "floor") -> str:
+    """Return the figures of one fleet as Markdown; the first contender is the measure of the others."""
+    seconds = {name: _median(runs) for name, runs in costs.items()}
     least = next(iter(seconds.values()))
     lines = [
-        f"## {count} host{'s' if count > 1 else ''}, {commands} commands on each",
+        f"## {title}",
         "",
-        "| | × floor | s (median) | runs | controller CPU, ms per host |",
+        f"| | × {measure} | s (median) | runs | controller CPU, ms per host |",
         "|---|---|---|---|---|",
     ]
     for name, runs in costs.items():
@@ -188,13 +224,34 @@ def table(count: int, costs: dict[str, list[Cost]], commands: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def lines_table(costs: dict[int, dict[str, list[Cost]]]) -> str:
+    """Return what slow lines cost one host: seconds, and how many round trips those are."""
+    slow = [line for line in costs if line]
+    heads = "".join(f" {line} ms, s | × floor | round trips |" for line in slow)
+    rows = ["## One host over slow lines", "", f"| | 0 ms, s |{heads}", "|---|---|" + "---|---|---|" * len(slow)]
+    for name in costs[0]:
+        row = f"| {name} | {_median(costs[0][name]):.2f} |"
+        for line in slow:
+            seconds = _median(costs[line][name])
+            least = _median(next(iter(costs[line].values())))
+            trips = (seconds - _median(costs[0][name])) / line * 1000
+            row += f" {seconds:.2f} | {seconds / least:.1f} | {trips:.0f} |"
+        rows.append(row)
+    return "\n".join(rows) + "\n"
+
+
+def _median(runs: Sequence[Cost]) -> float:
+    return statistics.median(cost.seconds for cost in runs)
+
+
 HEAD = """\
 # Benchmarks
 
 Made by `make bench` (`tests/bench/verify_bench.py`); edit that, not this. Interleaved runs on one machine, medians. The fleet is of the light kind:
 names of one real lab host, each with its own login and results; the host shares the processors with the controller. The floor is
 one script of the same commands over one connection of OpenSSH, {forks} hosts at a time as in `medsec verify`. Checks that try real logins are left out:
-all wait alike for PAM's delay. Peers that are slow are run once, and on {limit} hosts at most.
+all wait alike for PAM's delay. Peers that are slow are run once, and on {limit} hosts at most. A slow line delays every piece of each
+connection by half a round trip each way; its column of round trips counts the login's own.
 
 由 `make bench` 生成。各方交替运行，取中位数；倍数以“同样命令写成一个脚本、一次连接”的手写脚本为基准。主机为同一台真实实验主机的多个名称，
 每个名称各自登录、各有结果。
@@ -203,8 +260,7 @@ all wait alike for PAM's delay. Peers that are slow are run once, and on {limit}
 
 def main() -> None:
     """Print the document."""
-    cores = os.cpu_count()
-    parts = [HEAD.format(forks=FORKS, limit=SLOW_LIMIT), f"Processors: {cores}.\n"]
+    parts = [HEAD.format(forks=FORKS, limit=SLOW_LIMIT), f"Processors: {os.cpu_count()}.\n"]
     with (
         leased_index() as index,
         Lab("bench", index, owner=os.getpid()) as lab,
@@ -214,12 +270,20 @@ def main() -> None:
         # It must bear all logins at once.
         many = "printf 'MaxStartups 200\\nMaxSessions 200\\n' > /etc/ssh/sshd_config.d/many.conf; systemctl reload ssh"
         host.run_as_root(many).check_returncode()
-        for count in ROUNDS:
-            folder = Path(name, str(count))
-            folder.mkdir()
-            given = fleet(lab, host, count, folder)
+        for count, rounds in ROUNDS.items():
+            given = fleet(lab, host, count, Path(name, str(count)))
             commands = given.script.read_text(encoding="utf-8").count("\n) < /dev/null\n")
-            parts.append(table(count, compare(given), commands))
+            title = f"{count} host{'s' if count > 1 else ''}, {commands} commands on each"
+            parts.append(table(title, count, compare(given, CONTENDERS, rounds)))
+        slow = {
+            line: compare(fleet(lab, host, 1, Path(name, f"line-{line}"), line), OVER_SLOW_LINES, rounds)
+            for line, rounds in LINES.items()
+        }
+        parts.append(lines_table(slow))
+        held = harden(fleet(lab, host, 1, Path(name, "one")))
+        given = replace(fleet(lab, host, HEALTHY, Path(name, "healthy")), controls=held, healthy=True)
+        costs = compare(given, ON_A_HEALTHY_FLEET, ROUNDS[HEALTHY])
+        parts.append(table(f"A healthy fleet of {HEALTHY} hosts: nothing to change", HEALTHY, costs, "verify"))
     sys.stdout.write("\n".join(parts))
 
 

@@ -49,17 +49,22 @@ become() { # FOLDER STATE
 # A scope is a script (base64) that prints lines `file PATH`, `unit NAME`, `package NAME`, `undo SCRIPT`: for a control that
 # may touch more places than could be copied, or what is no file, and that can tell beforehand what it would.
 read_spec() { # FOLDER
+  sed -n "s/^scope$tab//p" "$1/given" > "$1/scopes"
+  # All at once: each asks the host many small questions and waits for the answers.
+  while IFS="$tab" read -r control script; do
+    say "$script" | base64 -d > "$1/$control.scope"
+    { sh "$1/$control.scope" < /dev/null > "$1/$control.out" 2> "$1/$control.err" && : > "$1/$control.told"; } &
+  done < "$1/scopes"
+  wait
   cp "$1/given" "$1/spec.new"
-  sed -n "s/^scope$tab//p" "$1/given" | while IFS="$tab" read -r control script; do
-    say "$script" | base64 -d > "$1/scope.sh"
-    sh "$1/scope.sh" < /dev/null > "$1/scope.out" 2> "$1/scope.err" ||
-      die "$control cannot tell what it would change: $(tail -n 3 "$1/scope.err")"
+  while IFS="$tab" read -r control _; do
+    if [ ! -e "$1/$control.told" ]; then die "$control cannot tell what it would change: $(tail -n 3 "$1/$control.err")"; fi
     while IFS="$tab" read -r kind value; do
       case $kind in file | unit | package | undo) printf '%s\t%s\t%s\n' "$kind" "$control" "$value" >> "$1/spec.new" ;; esac
-    done < "$1/scope.out"
-  done
+    done < "$1/$control.out"
+    rm -f "$1/$control.scope" "$1/$control.out" "$1/$control.err" "$1/$control.told"
+  done < "$1/scopes"
   mv "$1/spec.new" "$1/spec"
-  rm -f "$1/scope.sh" "$1/scope.out" "$1/scope.err"
 }
 
 of() { # FOLDER KIND CONTROL
@@ -68,32 +73,42 @@ of() { # FOLDER KIND CONTROL
 
 controls_of() { cut -f 2 "$1/given" | sort -u; }
 
-# Prints META<tab>PATH<nul> for everything that the control may touch and that is there. The time of change and the inode
-# tell every change of bytes, mode, owner, ACL or attribute, without reading a file.
+# META<tab>PATH<nul>. The time of change and the inode tell every change of bytes, mode, owner, ACL or attribute, without
+# reading a file.
+look='%y %m %U:%G %s %T@ %C@ %i\t%p\0'
+
+# Prints a line of `look` for everything that the control may touch and that is there.
 listing() { # FOLDER CONTROL
   {
     of "$1" find "$2" | while IFS="$tab" read -r prefix depth regex; do
       if [ -e "$prefix" ]; then
         # What is kept here may be called like what is looked for.
-        find "$prefix" -xdev -maxdepth "$depth" -regextype posix-extended -path /var/lib/medsec -prune -o -regex "$regex" ! -type s -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
+        find "$prefix" -xdev -maxdepth "$depth" -regextype posix-extended -path /var/lib/medsec -prune -o -regex "$regex" ! -type s -printf "$look"
       fi
     done
-    of "$1" file "$2" | while IFS= read -r path; do
-      if [ -e "$path" ] || [ -L "$path" ]; then
-        find "$path" -xdev ! -type s -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
-      fi
-    done
-    of "$1" unit "$2" | while IFS= read -r unit; do
-      # What enables, masks, extends or renames a unit; the links of its SysV twin as well.
-      find "$units" -maxdepth 2 \( -path "$units/$unit" -o -path "$units/*.wants/$unit" -o -path "$units/*.requires/$unit" -o -path "$units/$unit.d" -o -path "$units/$unit.d/*" -o -lname "*/$unit" \) \
-        -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
-      find /etc/rc?.d -maxdepth 1 -name "[SK][0-9][0-9]${unit%.service}" -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0' 2> /dev/null || true
-    done
+    # shellcheck disable=SC2016 # for the inner shell
+    of "$1" file "$2" | tr '\n' '\0' | existing '' | xargs -0 -r sh -c 'look=$1; shift; exec find "$@" -xdev ! -type s -printf "$look"' sh "$look"
+    of "$1" unit "$2" | unit_paths
     if [ -n "$(of "$1" account "$2")" ]; then
-      find /etc -maxdepth 1 -regextype posix-extended -regex '/etc/(passwd|shadow|group|gshadow|subuid|subgid)-?' -printf '%y %m %U:%G %s %T@ %C@ %i\t%p\0'
+      find /etc -maxdepth 1 -regextype posix-extended -regex '/etc/(passwd|shadow|group|gshadow|subuid|subgid)-?' -printf "$look"
     fi
   } | grep -zv "$tab$units/.*medsec-revert-" | sort -zu
 }
+
+# What enables, masks, extends or renames the units on stdin; the links of their SysV twins as well.
+unit_paths() (
+  set -- -false
+  sysv=-false
+  while IFS= read -r unit; do
+    set -- "$@" -o -path "$units/$unit" -o -path "$units/*.wants/$unit" -o -path "$units/*.requires/$unit" \
+      -o -path "$units/$unit.d" -o -path "$units/$unit.d/*" -o -lname "*/$unit"
+    sysv="$sysv -o -name [SK][0-9][0-9]${unit%.service}"
+  done
+  find "$units" -maxdepth 2 \( "$@" \) -printf "$look"
+  set -f
+  # shellcheck disable=SC2086 # words; names of units have no blanks
+  find /etc -maxdepth 2 -path '/etc/rc?.d/*' \( $sysv \) -printf "$look"
+)
 
 paths_in() { cut -z -f 2-; }
 
@@ -110,16 +125,15 @@ installed() {
 # The files and the books of the installed packages that a control names: enough to make the package again.
 save_packages() { # FOLDER ; prints their paths, nul-ended
   if ! command -v dpkg-query > /dev/null; then return 0; fi
-  sed -n "s/^package${tab}[^$tab]*$tab//p" "$1/spec" | sort -u | while IFS= read -r name; do
-    cut -f 1 "$1/packages.before" | { grep -E "^$name(:|\$)" || true; } | while IFS= read -r package; do
-      keep="$1/package.$package"
-      mkdir "$keep"
-      dpkg-query -s "$package" > "$keep/status"
-      # Packages still name /lib, /bin and /sbin, which are links on most hosts.
-      dpkg-query -L "$package" | if [ -L /lib ]; then sed -nE -e 's,^/(lib[0-9a-z]*|s?bin)/,/usr/\1/,' -e '/^\/(lib[0-9a-z]*|s?bin)$/!p'; else cat; fi > "$keep/files"
-      { cat "$keep/files"; dpkg-query --control-list "$package" | sed "s,.*,/var/lib/dpkg/info/$package.&,"; } |
-        while IFS= read -r path; do if [ "$path" != /. ] && { [ -e "$path" ] || [ -L "$path" ]; }; then printf '%s\0' "$path"; fi; done
-    done
+  sed -n "s/^package${tab}[^$tab]*$tab//p" "$1/spec" > "$1/names"
+  cut -f 1 "$1/packages.before" | awk -F : 'FILENAME != "-" { named[$0]; next } $1 in named' "$1/names" - | while IFS= read -r package; do
+    keep="$1/package.$package"
+    mkdir "$keep"
+    dpkg-query -s "$package" > "$keep/status"
+    # Packages still name /lib, /bin and /sbin, which are links on most hosts.
+    dpkg-query -L "$package" | if [ -L /lib ]; then sed -nE -e 's,^/(lib[0-9a-z]*|s?bin)/,/usr/\1/,' -e '/^\/(lib[0-9a-z]*|s?bin)$/!p'; else cat; fi > "$keep/files"
+    { cat "$keep/files"; dpkg-query --control-list "$package" | sed "s,.*,/var/lib/dpkg/info/$package.&,"; } |
+      while IFS= read -r path; do if [ "$path" != /. ] && { [ -e "$path" ] || [ -L "$path" ]; }; then printf '%s\0' "$path"; fi; done
   done
 }
 
@@ -131,12 +145,14 @@ unit_states() { # FOLDER
   {
     xargs -r -d '\n' systemctl list-unit-files --no-legend --no-pager --plain < "$1/globs" | cut -d' ' -f 1 || true
     xargs -r -d '\n' systemctl list-units --all --no-legend --no-pager --plain < "$1/globs" | cut -d' ' -f 1 || true
-  } | grep -v '@\.' | sort -u | while IFS= read -r unit; do
-    if [ -n "$unit" ]; then
-      shown=$(systemctl show --no-pager -p UnitFileState -p ActiveState -- "$unit")
-      printf '%s\t%s\t%s\n' "$unit" "$(say "$shown" | sed -n s/^UnitFileState=//p)" "$(say "$shown" | sed -n s/^ActiveState=//p)"
-    fi
-  done
+  } | grep -v '@\.' | sed '/^$/d' | sort -u > "$1/units"
+  if [ ! -s "$1/units" ]; then return 0; fi
+  # shellcheck disable=SC2046 # words; names of units have no blanks
+  systemctl show --no-pager -p UnitFileState -p ActiveState -- $(cat "$1/units") | awk -v RS= -v FS='\n' -v OFS='\t' '
+    { for (i = 1; i <= NF; i++) { at = index($i, "="); value[substr($i, 1, at - 1)] = substr($i, at + 1) }
+      print value["UnitFileState"], value["ActiveState"] }' > "$1/states"
+  if [ "$(wc -l < "$1/states")" -ne "$(wc -l < "$1/units")" ]; then die "the states of the units cannot be told"; fi
+  paste "$1/units" "$1/states"
 }
 
 # Puts the units back into the enabled and active state they had. Their files are back already.
@@ -521,7 +537,8 @@ wrong() { # FOLDER
       case "$was:$is" in "$is:$is" | absent:directory*) ;; *) say "$path: was $was, is $is" ;; esac
     done
     if [ -s "$1/touched" ]; then
-      unit_states "$1" | join -t "$tab" "$1/units.wanted" - | awk -F '\t' '
+      unit_states "$1" > "$1/units.now"
+      join -t "$tab" "$1/units.wanted" "$1/units.now" | awk -F '\t' '
         function plain(state) { sub(/^(activating|reloading)$/, "active", state); sub(/^(failed|deactivating)$/, "inactive", state); return state }
         $2 != $4 || plain($3) != plain($5) { print $1 ": was " $2 " " $3 ", is " $4 " " $5 }'
     fi

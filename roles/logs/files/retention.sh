@@ -39,6 +39,12 @@ mebibytes() { # SIZE
 
 # --- the journals -----------------------------------------------------------------------------------------------------
 
+# The value of a setting of the journal, or the DEFAULT; a shell's own loop, since it is asked so often.
+of() { # NAME [DEFAULT]
+  while IFS= read -r line; do case $line in "$1="*) printf '%s\n' "${line#*=}"; return ;; esac; done < "$work/set"
+  printf '%s\n' "${2:-}"
+}
+
 journal() { # UNIT NAMESPACE
   name=journald${2:+@$2}.conf
   systemd-analyze --no-pager cat-config "systemd/$name" > "$work/config" 2> /dev/null || true
@@ -47,16 +53,15 @@ journal() { # UNIT NAMESPACE
       key = $0; sub(/[[:space:]]*=.*/, "", key); sub(/^[[:space:]]*/, "", key); value = $0; sub(/^[^=]*=[[:space:]]*/, "", value)
       sub(/[[:space:]]*$/, "", value); set[key] = value }
     END { for (key in set) if (set[key] != "") print key "=" set[key] }' "$work/config" > "$work/set"
-  of() { sed -n "s/^$1=//p" "$work/set"; }
   : > "$work/wanted"
   storage=$(of Storage | tr '[:upper:]' '[:lower:]')
   persistent=no
   case ${storage:-auto} in persistent) persistent=yes ;; auto) if [ -d /var/log/journal ]; then persistent=yes; fi ;; esac
   if [ $persistent = no ]; then say wanted Storage=persistent; fi
-  age=$(seconds "$(of MaxRetentionSec | grep . || echo 0)")
+  age=$(seconds "$(of MaxRetentionSec 0)")
   if [ "${age:-0}" -gt 0 ] && [ "$age" -lt $((days * 86400)) ]; then say wanted "MaxRetentionSec=${days}day"; fi
-  each=$(seconds "$(of MaxFileSec | grep . || echo 1month)")
-  number=$(of SystemMaxFiles | grep . || echo 100)
+  each=$(seconds "$(of MaxFileSec 1month)")
+  number=$(of SystemMaxFiles 100)
   if [ "$number" -gt 0 ] && [ "$each" -gt 0 ] && [ $((number * each)) -lt $((days * 86400)) ]; then
     say wanted "SystemMaxFiles=$((days * 86400 / each + 1))"
   fi
@@ -309,6 +314,10 @@ scripts() {
 }
 units() { find /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system -type f 2> /dev/null || true; }
 
+mentioning() { # EXPRESSION : those of the files on stdin that have it
+  tr '\n' '\0' | { xargs -0 -r grep -lsE -e "$1" || true; }
+}
+
 # A line that deletes younger records than asked is taken out of use; where that could break a script, a person decides.
 # shellcheck disable=SC2016 # the dollars are awk's
 deletes='
@@ -372,7 +381,7 @@ each_line() { # COMMAND... : for each path on stdin
 }
 
 rotating_jobs() { # HOURS FORCED CONFIG... of each cron line that starts logrotate, tab-separated
-  { tables; scripts; } | sort -u | while IFS= read -r path; do
+  { tables; scripts; } | sort -u | mentioning logrotate | while IFS= read -r path; do
     case $path in *logrotate.d/* | */logrotate.conf) continue ;; esac
     # The package's own script leaves the work to systemd.
     if grep -q '^[^#]*-d /run/systemd/system' "$path"; then continue; fi
@@ -426,11 +435,9 @@ reaches_a_file() { # MATCH... : whether the newest such record of the journal is
 }
 
 rsyslog() {
-  if [ "$(systemctl is-active rsyslog.service || true)" != active ] || [ "$(systemctl is-enabled rsyslog.service 2> /dev/null || true)" != enabled ]; then
-    say start rsyslog.service
-    return
-  fi
-  pid=$(systemctl show --property=MainPID --value rsyslog.service)
+  state=$(systemctl show --property=MainPID --property=ActiveState --property=UnitFileState rsyslog.service)
+  if [ "$(printf '%s\n' "$state" | grep -cxE 'ActiveState=active|UnitFileState=enabled')" != 2 ]; then say start rsyslog.service; return; fi
+  pid=$(printf '%s\n' "$state" | sed -n s/^MainPID=//p)
   if find "/proc/$pid/fd" -lname '/* (deleted)' ! -lname '/proc/*' ! -lname '/dev/*' ! -lname '/memfd:*' | grep -q .; then say restart rsyslog.service; return; fi
   if grep -q '^systemd-journald.service$' "$work/restart"; then return; fi # what is lost there never came here
   own=/etc/rsyslog.d/00-medsec-retention.conf
@@ -461,16 +468,16 @@ while IFS= read -r unit; do
   journal "$unit" "${space%.service}"
 done < "$work/spaces"
 
-tables | sort -u | each_line take_out table
-scripts | sort -u | each_line take_out script
-units | sort -u | each_line take_out unit
-units | tr '\n' '\0' | { xargs -0 -r grep -ls '^# put out of use by medsec, it deletes logs: ' || true; } | while IFS= read -r path; do
+tables | sort -u | mentioning 'vacuum|/var' | each_line take_out table
+scripts | sort -u | mentioning 'vacuum|/var' | each_line take_out script
+units | sort -u | mentioning 'vacuum|/var' | each_line take_out unit
+units | mentioning '^# put out of use by medsec, it deletes logs: ' | while IFS= read -r path; do
   if [ "$(systemctl show --property=NeedDaemonReload --value "${path##*/}")" = yes ]; then say reload systemd; fi
 done
 stop_aging
 
 if command -v logrotate > /dev/null; then
-  { tables; scripts; } | sort -u | each_line unforce
+  { tables; scripts; } | sort -u | mentioning logrotate | each_line unforce
   rotating_jobs | sort -u > "$work/jobs"
   if ! { [ "$(systemctl is-active cron.service crond.service | grep -c '^active')" -gt 0 ] && grep -qE "$tab/etc/logrotate.conf($tab|\$)" "$work/jobs"; }; then
     if [ "$(systemctl is-active logrotate.timer || true)" != active ] || ! systemctl is-enabled logrotate.timer 2> /dev/null | grep -qE '^(enabled|static|alias)$'; then

@@ -32,7 +32,17 @@ quarantine=$(of quarantine)
 depth=$(of depth)
 case $quarantine in /?*) ;; *) echo "quarantine must be an absolute path, got '$quarantine'" >&2; exit 2 ;; esac
 
-homes() {
+# NAME : what the function NAME_found prints, which is looked for once
+once() {
+  if [ ! -e "$work/$1" ]; then
+    "$1_found" > "$work/$1.part"
+    mv "$work/$1.part" "$work/$1"
+  fi
+  cat "$work/$1"
+}
+
+homes() { once homes; }
+homes_found() {
   { getent passwd | cut -d: -f6; find /home -maxdepth 1 -mindepth 1 2> /dev/null || true; echo /root; } | sort -u |
     while IFS= read -r home; do if [ -d "$home" ] && [ "$home" != / ]; then printf '%s\n' "$home"; fi; done
 }
@@ -40,16 +50,16 @@ homes() {
 present() { for path; do if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi; done; }
 
 expand() { # KIND : the paths that its patterns find, `~` being every account's home
-  of "$1" | while IFS= read -r pattern; do
-    (
-      IFS= # a blank is part of a path
+  of "$1" | {
+    IFS= # a blank is part of a path
+    while read -r pattern; do
       # shellcheck disable=SC2086,SC2088 # the wildcards are the shell's to expand, the tilde is ours
       case $pattern in
-        '~'*) homes | while IFS= read -r home; do present "$home"${pattern#?}; done ;;
+        '~'*) homes | while read -r home; do present "$home"${pattern#?}; done ;;
         *) present $pattern ;;
       esac
-    )
-  done
+    done
+  }
 }
 
 # PID<TAB>NAME<TAB>PROGRAM for each name that a process goes by: its program file, its first argument, and what an
@@ -68,7 +78,8 @@ names_of_processes() {
     seen[$1] <= 8 && wrapped[$1] && $3 !~ /^-/ && $3 !~ / / { print $1 "\t" word "\t" program[$1] }'
 }
 
-processes() { # PID<TAB>PROGRAM
+processes() { once processes; } # PID<TAB>PROGRAM
+processes_found() {
   {
     names_of_processes | awk -F '\t' -v wanted="^($images)\$" '$2 ~ wanted { print $1 "\t" $3 }'
     of signature > "$work/signatures"
@@ -90,29 +101,26 @@ ancestors() { # this shell and all above it, up to the operator's own login
 
 # Stopping the software that carries the operator's own connection would lock him out half way.
 refuse_own_way_in() {
-  processes > "$work/processes"
   ancestors > "$work/ancestors"
-  if cut -f1 "$work/processes" | grep -qxF -f "$work/ancestors"; then
+  if processes | cut -f1 | grep -qxF -f "$work/ancestors"; then
     echo "this session itself runs below remote-control software; log in over SSH from the registered management host" >&2
     exit 3
   fi
   ss -H -tnp state established > "$work/sockets"
-  while IFS= read -r number; do
-    grep -E "pid=${number}[,)]" "$work/sockets" | awk '{ print $3, $4 }' | while read -r local peer; do
-      address=${local%:*}
-      address=$(printf %s "$address" | tr -d '[]')
-      link=$(ip -o addr show to "${address#::ffff:}" | awk '{ print $2; exit }')
-      case $link in
-        tailscale* | zt* | edge* | n2n* | wt[0-9]* | nebula* | easytier*)
-          echo "your SSH connection comes in through $link; connect through the registered network first" >&2; exit 3 ;;
-      esac
-      owner=$(awk -v a="$peer" -v b="$local" '$3 == a && $4 == b' "$work/sockets" | grep -oE 'pid=[0-9]+' | head -n 1)
-      if [ -n "$owner" ] && cut -f1 "$work/processes" | grep -qx "${owner#pid=}"; then
-        echo "your SSH connection is relayed by a tunnel on this host (${owner}); connect through the registered network first" >&2
-        exit 3
-      fi
-    done || exit 3
-  done < "$work/ancestors"
+  { grep -E "pid=($(paste -sd '|' "$work/ancestors"))[,)]" "$work/sockets" || true; } | awk '{ print $3, $4 }' | while read -r local peer; do
+    address=${local%:*}
+    address=$(printf %s "$address" | tr -d '[]')
+    link=$(ip -o addr show to "${address#::ffff:}" | awk '{ print $2; exit }')
+    case $link in
+      tailscale* | zt* | edge* | n2n* | wt[0-9]* | nebula* | easytier*)
+        echo "your SSH connection comes in through $link; connect through the registered network first" >&2; exit 3 ;;
+    esac
+    owner=$(awk -v a="$peer" -v b="$local" '$3 == a && $4 == b' "$work/sockets" | grep -oE 'pid=[0-9]+' | head -n 1)
+    if [ -n "$owner" ] && processes | cut -f1 | grep -qx "${owner#pid=}"; then
+      echo "your SSH connection is relayed by a tunnel on this host (${owner}); connect through the registered network first" >&2
+      exit 3
+    fi
+  done || exit 3
 }
 
 # What in a line of a script, a unit or a desktop entry would start a program of the catalogue.
@@ -123,16 +131,17 @@ end="(\$|[] '\"|;&)%\\\\])"
 launch="(^|[]/ =:'\"@|;&(\\\\-])(${names:?})$end|(^[[:space:]]*|[/\\=]|(nohup|exec|sudo|setsid|env|root) +)(${words:?})$end"
 if printf 'start an innocent program now\n' | grep -qE "$launch"; then echo "the catalogue's images match anything" >&2; exit 2; fi
 
-starters() { # FILE:LINE of what would start such software
+starters() { once starters; } # the files that would start such software
+starters_found() {
   {
-    find /etc/systemd/system /run/systemd/system /usr/local/lib/systemd /etc/systemd/user -follow -type f -print
-    find /usr/lib/systemd/system /lib/systemd/system /usr/lib/systemd/user -maxdepth 2 -type f -print
+    find /etc/systemd/system /run/systemd/system /usr/local/lib/systemd /etc/systemd/user -follow -type f -print || true
+    find /usr/lib/systemd/system /lib/systemd/system /usr/lib/systemd/user -maxdepth 2 -type f -print || true
     find /etc/crontab /etc/anacrontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly \
       /var/spool/cron /var/spool/at /etc/rc.local /etc/rc.d /etc/init.d /etc/init /etc/inittab /etc/inetd.conf /etc/xinetd.d \
       /etc/profile /etc/profile.d /etc/bash.bashrc /etc/X11/Xsession.d /etc/X11/xinit /etc/X11/xdm /etc/lightdm /etc/gdm3 \
       /etc/sddm.conf.d /etc/NetworkManager/dispatcher.d /etc/network/if-up.d /etc/ld.so.preload /etc/xdg/autostart \
       /etc/xdg/openbox /etc/xdg/lxsession /usr/share/applications /usr/local/share/applications /usr/share/gnome/autostart \
-      -type f -size -512k -print
+      -type f -size -512k -print || true
     homes | while IFS= read -r home; do
       find "$home/.config/autostart" "$home/.config/autostart-scripts" "$home/.config/plasma-workspace" "$home/.config/openbox" \
         "$home/.config/lxsession" "$home/.config/i3" "$home/.config/sway" "$home/.config/systemd/user" \
@@ -167,12 +176,15 @@ installed_packages() {
   fi | sort -u | { grep -xiF -f "$work/packages" || true; }
 }
 
+named_units() { awk -v wanted="^($unit_names)\$" 'tolower($0) ~ wanted'; }
+
 units() { # names to put out of use
   {
-    {
-      systemctl list-unit-files --all --plain --no-legend --no-pager | awk '$2 !~ /^masked/ { print $1 }'
-      systemctl list-units --all --plain --no-legend --no-pager | awk '$3 ~ /^(active|activating|reloading)$/ { print $1 }'
-    } | awk -v wanted="^($unit_names)\$" 'tolower($0) ~ wanted'
+    # Asked for all units, systemd works for half a second.
+    find /etc/systemd/system* /run/systemd/system* /run/systemd/transient /run/systemd/generator* /usr/local/lib/systemd/system \
+      /usr/lib/systemd/system /lib/systemd/system/ -maxdepth 1 ! -type d -printf '%f\n' 2> /dev/null | named_units | sort -u |
+      { xargs -r -d '\n' systemctl list-unit-files --all --plain --no-legend --no-pager -- || true; } | awk '$2 !~ /^masked/ { print $1 }'
+    systemctl list-units --all --plain --no-legend --no-pager | awk '$3 ~ /^(active|activating|reloading)$/ { print $1 }' | named_units
     starters | sed -n 's,^.*/systemd/system/\([^/]*\)$,\1,p' |
       while IFS= read -r name; do
         state=$(systemctl is-enabled "$name" 2> /dev/null || true)
@@ -216,7 +228,6 @@ loose_files() {
     done
     starters | grep -E '\.desktop$|/systemd/user/|/systemd/system/[^/]+\.d/' || true
   } | sed 's,//*,/,g' | sort -u > "$work/loose"
-  homes > "$work/homes"
   # What a package owns goes with the package; a home is never moved, even when its owner is called like a product.
   grep -vxF -f "$work/homes" "$work/loose" | while IFS= read -r path; do
     if [ -e "$path" ] || [ -L "$path" ]; then
@@ -249,7 +260,7 @@ case $mode in
     refuse_own_way_in
     units | sed "s/^/unit$tab/"
     installed_packages | sed "s/^/package$tab/"
-    sed "s/^/process$tab/" "$work/processes"
+    processes | sed "s/^/process$tab/"
     entries | sed "s/^/entry$tab/"
     loose_files | sed "s/^/file$tab/"
     ;;

@@ -15,24 +15,34 @@ listed() { # PROGRAM : is its file's name in $PROGRAMS?
   return 1
 }
 
-property() { systemctl show --property="$2" --value -- "$1"; }
+# ID|NAMES|VALUE... of each unit; a property that has several values has its first.
+shown() { # PROPERTY... -- UNIT...
+  properties=
+  while [ "$1" != -- ]; do properties="$properties $1"; shift; done
+  shift
+  # shellcheck disable=SC2046,SC2086 # lists of names
+  systemctl show $(printf -- '--property=%s ' Id Names $properties) -- "$@" | awk -v RS= -F '\n' -v wanted="Id Names$properties" '
+    { split("", value)
+      for (i = 1; i <= NF; i++) { at = index($i, "="); name = substr($i, 1, at - 1); if (!(name in value)) value[name] = substr($i, at + 1) }
+      count = split(wanted, name_of, " ")
+      for (i = 1; i <= count; i++) printf "%s%s", value[name_of[i]], i < count ? "|" : "\n" }'
+}
 
-in_use() { # UNIT
-  case $(property "$1" ActiveState) in active | activating | reloading | refreshing) return 0 ;; esac
-  case $(property "$1" LoadState) in masked | not-found) return 1 ;; esac
-  case $(property "$1" UnitFileState) in enabled*) return 0 ;; esac
+in_use() { # LOADED ACTIVE ENABLED UNITS-THAT-START-IT
+  case $2 in active | activating | reloading | refreshing) return 0 ;; esac
+  case $1 in masked | not-found) return 1 ;; esac
+  case $3 in enabled*) return 0 ;; esac
   # What wants, requires or triggers it counts when it runs or will run itself, whatever its name.
-  for other in $(property "$1" WantedBy) $(property "$1" RequiredBy) $(property "$1" TriggeredBy); do
-    if [ "$(property "$other" ActiveState)" = active ]; then return 0; fi
-    case $(property "$other" LoadState),$(property "$other" UnitFileState) in loaded,enabled*) return 0 ;; esac
+  for other in $4; do
+    case $(shown ActiveState LoadState UnitFileState -- "$other") in *'|active|'* | *'|loaded|enabled'*) return 0 ;; esac
   done
   return 1
 }
 
 tell() { # UNIT
-  case $(property "$1" LoadState),$(property "$1" FragmentPath) in
-    masked,* | *,/run/systemd/transient/*) echo "unit $1 stop" ;;
-    *,/etc/systemd/system/*) echo "unit $1 disable" ;;
+  case $(shown LoadState FragmentPath -- "$1") in
+    *'|masked|'* | *'|/run/systemd/transient/'*) echo "unit $1 stop" ;;
+    *'|/etc/systemd/system/'*) echo "unit $1 disable" ;;
     *) echo "unit $1 mask" ;;
   esac
 }
@@ -41,23 +51,30 @@ tell() { # UNIT
   # Sockets, paths and timers come first, so that none starts again what was stopped.
   all=$(for suffix in socket path timer service; do for name in $SERVICES; do echo "$name.$suffix"; done; done)
   # shellcheck disable=SC2086 # a list of names
-  for unit in $(systemctl show --property=Id --property=LoadState --property=ActiveState -- $all |
-    awk -v RS= '!/LoadState=not-found/ || /ActiveState=active/ { sub(/.*Id=/, ""); sub(/\n.*/, ""); print }'); do
-    if in_use "$unit"; then tell "$unit"; fi
-  done
-
-  systemctl list-units --type=socket --state=active --plain --no-legend | while read -r socket _; do
-    started=$(property "$socket" Triggers)
-    if [ "$(property "$socket" Accept)" = yes ]; then started="${socket%.socket}@0.service"; fi
-    for unit in $started; do
-      program=$(property "$unit" ExecStart | sed -n 's/^{ path=\([^ ]*\) ;.*/\1/p' | head -n 1)
-      if [ -n "$program" ] && listed "$program"; then tell "$socket"; fi
+  shown LoadState ActiveState UnitFileState WantedBy RequiredBy TriggeredBy -- $all |
+    while IFS='|' read -r unit _ loaded active enabled wanting requiring triggering; do
+      if [ "$loaded" = not-found ] && [ "$active" != active ]; then continue; fi
+      if in_use "$loaded" "$active" "$enabled" "$wanting $requiring $triggering"; then tell "$unit"; fi
     done
-  done
 
-  find /proc -maxdepth 1 -name '[0-9]*' | while IFS=/ read -r _ _ number; do
-    program=$(readlink "/proc/$number/exe") || continue
-    if ! listed "$program"; then continue; fi
+  # Of each active socket, the program that it starts.
+  sockets=$(systemctl list-units --type=socket --state=active --plain --no-legend | awk '{ print $1 }')
+  # shellcheck disable=SC2086 # a list of names
+  started=$(shown Accept Triggers -- ${sockets:-none.socket} | awk -F '|' '
+    $3 == "yes" { instance = $1; sub(/\.socket$/, "@0.service", instance); print $1, instance; next }
+    { count = split($4, service, " "); for (i = 1; i <= count; i++) print $1, service[i] }')
+  # shellcheck disable=SC2046 # a list of names
+  shown ExecStart -- $(printf '%s\n' "${started:-none none.service}" | cut -d' ' -f 2) | pairs=$started awk -F '|' '
+    BEGIN { lines = split(ENVIRON["pairs"], line, "\n"); for (i = 1; i <= lines; i++) { split(line[i], word, " "); socket[word[2]] = socket[word[2]] " " word[1] } }
+    $3 ~ /^\{ path=/ { sub(/^\{ path=/, "", $3); sub(/ ;.*/, "", $3); names = split($2, name, " ")
+      for (i = 1; i <= names; i++) { sockets = split(socket[name[i]], word, " "); for (j = 1; j <= sockets; j++) print word[j], $3 } }' |
+    while read -r socket program; do
+      if listed "$program"; then tell "$socket"; fi
+    done
+
+  find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' -printf '%h %l\n' 2> /dev/null | while read -r number program; do
+    number=${number#/proc/}
+    if [ -z "$program" ] || ! listed "$program"; then continue; fi
     unit=$(sed -n 's,^[0-9]*:\(name=systemd\)\{0\,1\}:/system\.slice/\(.*/\)\{0\,1\}\([^/]*\.service\)$,\3,p' "/proc/$number/cgroup")
     case $unit in
       '') echo "process $number $program" ;;

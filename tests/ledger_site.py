@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from medsec.catalogue.controls import load_controls
-from medsec.engines.base import Outcome, Work, engine
+from medsec.engines.base import Outcome, Work
+from medsec.engines.registry import engine
 from medsec.evidence.findings import Finding
 from medsec.inventory import Inventory, load_inventory
 from medsec.judge.judge import judge

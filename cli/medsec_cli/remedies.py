@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from medsec.catalogue.controls import Control, Controls
-from medsec.engines.base import EngineName, EngineResult, Event, Status, engine
+from medsec.engines.base import EngineName, EngineResult, Event, Status
 from medsec.engines.foreseen import Foreseen, foreseen
 from medsec.engines.plan_file import PlanFile, plan_file
 from medsec.engines.planning import Planned, Selection, plan
+from medsec.engines.registry import engine
 from medsec.evidence.digest import catalogue_digest
 from medsec.evidence.findings import Finding
 from medsec.evidence.reading import Run

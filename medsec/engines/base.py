@@ -9,11 +9,11 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from medsec.catalogue.controls import Control, Controls
-from medsec.errors import MedsecError, UsageError
+from medsec.errors import MedsecError
 from medsec.evidence.plain import plain, plain_text
 from medsec.fleet.schedule import batches
 from medsec.inventory import Inventory
-from medsec.text import Text, says
+from medsec.text import Text
 
 Mode = Literal["apply", "plan"]
 EngineName = Literal["ansible", "pyinfra"]
@@ -159,19 +159,3 @@ class Engine(Protocol):
         same host. Raises EngineError when the engine itself does not work, UsageError for wrong parameters.
         """
         ...
-
-
-def engine(name: str) -> Engine:
-    """Return the engine called `name`: "ansible" or "pyinfra"."""
-    from medsec.engines.ansible import AnsibleEngine  # noqa: PLC0415 - the engines import this module
-    from medsec.engines.pyinfra import PyinfraEngine  # noqa: PLC0415
-
-    engines: dict[str, type[Engine]] = {"ansible": AnsibleEngine, "pyinfra": PyinfraEngine}
-    if name not in engines:
-        raise UsageError(
-            says(
-                en=f"unknown engine {name!r}; accepted: {', '.join(engines)}",
-                zh=f"未知的执行引擎 {name!r}；可用：{'、'.join(engines)}",
-            )
-        )
-    return engines[name]()

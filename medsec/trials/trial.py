@@ -12,7 +12,8 @@ from pathlib import Path
 
 from medsec.catalogue.controls import Controls
 from medsec.catalogue.patterns import matcher
-from medsec.engines.base import EngineResult, Work, engine
+from medsec.engines.base import EngineResult, Work
+from medsec.engines.registry import engine
 from medsec.errors import MedsecError
 from medsec.evidence.findings import Finding, Verdict
 from medsec.guard.guarding import HostGuard

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from medsec.catalogue.controls import Control, Controls
-from medsec.engines.base import Event, engine
+from medsec.engines.base import Event
 from medsec.engines.planning import Applied, Selection, apply
+from medsec.engines.registry import engine
 from medsec.guard.guarding import HostGuard
 from medsec.inventory import Inventory, load_inventory
 from medsec.judge.judge import judge

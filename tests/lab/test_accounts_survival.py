@@ -14,7 +14,8 @@ import pytest
 import testinfra
 
 from medsec.catalogue.controls import Controls, load_control
-from medsec.engines.base import Work, engine
+from medsec.engines.base import Work
+from medsec.engines.registry import engine
 from medsec.evidence.findings import Verdict
 from medsec.inventory import Inventory
 from medsec.judge.judge import judge

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from medsec.engines.base import EngineResult, Event, Status, Work, engine
+from medsec.engines.base import EngineResult, Event, Status, Work
+from medsec.engines.registry import engine
 from medsec.inventory import load_inventory
 from medsec.lab import Lab
 from medsec.trials import overlay

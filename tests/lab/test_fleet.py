@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from medsec.catalogue.controls import Control, load_controls
-from medsec.engines.base import Work, engine
+from medsec.engines.base import Work
+from medsec.engines.registry import engine
 from medsec.evidence.findings import Finding, Verdict
 from medsec.inventory import Inventory, load_inventory
 from medsec.judge import HostDone, Limits, SshTransport, judge, stream

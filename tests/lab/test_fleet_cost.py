@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from medsec.catalogue.controls import load_controls
-from medsec.engines.base import Work, engine
+from medsec.engines.base import Work
+from medsec.engines.registry import engine
 from medsec.evidence.findings import Verdict
 from medsec.inventory import Inventory
 from medsec.judge import SshTransport, judge

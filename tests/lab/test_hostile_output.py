@@ -57,7 +57,8 @@ WORK = """\
 import json, resource, sys
 from pathlib import Path
 from medsec.catalogue.controls import Controls, load_control
-from medsec.engines.base import Work, engine
+from medsec.engines.base import Work
+from medsec.engines.registry import engine
 from medsec.inventory import load_inventory
 from medsec.judge import Limits, judge
 folder, roles, how = sys.argv[1:]

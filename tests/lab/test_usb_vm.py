@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from medsec.catalogue.controls import Controls, load_control
-from medsec.engines.base import Work, engine
+from medsec.engines.base import Work
+from medsec.engines.registry import engine
 from medsec.evidence.findings import Finding, Verdict
 from medsec.inventory import Inventory
 from medsec.judge.judge import judge

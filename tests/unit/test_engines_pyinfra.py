@@ -57,7 +57,7 @@ def test_a_wrong_parameter_is_refused_before_a_process_starts(tmp_path: Path) ->
 
 def test_medsec_itself_is_not_patched_by_gevent() -> None:
     script = (
-        "import medsec.engines.base, medsec.engines.planning, sys; medsec.engines.base.engine('pyinfra');"
+        "import medsec.engines.registry, medsec.engines.planning, sys; medsec.engines.registry.engine('pyinfra');"
         "assert 'gevent' not in sys.modules, 'gevent was imported'; import threading;"
         "assert threading.Thread.__module__ == 'threading'"
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from medsec.engines.base import engine
 from medsec.engines.reasons import why
+from medsec.engines.registry import engine
 from medsec.errors import UsageError
 
 # As ssh, sudo, Ansible and paramiko said them.

@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from medsec.engines.base import EngineName, engine
+from medsec.engines.base import EngineName
 from medsec.engines.plan_file import PlanFile, drift, read_plan
 from medsec.engines.planning import apply
+from medsec.engines.registry import engine
 from medsec.errors import UsageError
 from medsec.evidence.conclusion import conclude
 from medsec.guard.guarding import HostGuard

@@ -11,7 +11,18 @@ import medsec
 from medsec.errors import MedsecError
 from medsec.text import Language, in_language, says
 from medsec_cli.chinese import speak
-from medsec_cli.commands import catalogue, changing, drilling, history, judging, lab, planning, site, trial
+from medsec_cli.commands import (
+    catalogue,
+    changing,
+    drilling,
+    history,
+    isolating,
+    judging,
+    lab,
+    planning,
+    site,
+    trial,
+)
 from medsec_cli.language import LANGUAGES, Say, choose
 
 USAGE_ERROR = 2
@@ -36,7 +47,7 @@ def build(language: Language) -> click.Group:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
         callback=_remember,
     )
-    for module in (judging, planning, changing, history, drilling, catalogue, site, lab, trial):
+    for module in (judging, planning, changing, history, isolating, drilling, catalogue, site, lab, trial):
         for command in module.commands(say, language):
             group.add_command(command)
     speak(group, language)

@@ -20,6 +20,19 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
 
 
+def inventory_option(say: Say) -> Decorator[Any]:
+    """Add `--inventory`."""
+    return click.option(
+        "-i",
+        "--inventory",
+        type=click.Path(path_type=Path),
+        default=Path("inventory"),
+        show_default=True,
+        envvar="MEDSEC_INVENTORY",
+        help=say(says(en="The site's folder with hosts.yml.", zh="本单位主机清单所在目录（含 hosts.yml）。")),
+    )
+
+
 def site_options(say: Say) -> Decorator[Any]:
     """Add `--inventory` and `--limit`."""
 
@@ -31,15 +44,8 @@ def site_options(say: Say) -> Decorator[Any]:
             metavar="PATTERN",
             help=say(says(en="Hosts or groups; globs and !name work.", zh="主机或主机组，可用通配符与 !名称。")),
         )(command)
-        return click.option(
-            "-i",
-            "--inventory",
-            type=click.Path(path_type=Path),
-            default=Path("inventory"),
-            show_default=True,
-            envvar="MEDSEC_INVENTORY",
-            help=say(says(en="The site's folder with hosts.yml.", zh="本单位主机清单所在目录（含 hosts.yml）。")),
-        )(command)
+        decorated: Command = inventory_option(say)(command)
+        return decorated
 
     return decorate
 

@@ -27,6 +27,8 @@ class IdentityFacts(Strict):
     os_family: str
     kernel: str
     clock: int | None
+    # Empty in runs of older versions.
+    isolated: str = ""
 
 
 class HostFacts(Strict):

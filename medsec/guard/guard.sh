@@ -600,6 +600,12 @@ session() { # RUN TOKEN KEEP
       exit 0
     fi
   done
+  # An isolated host is left as it is until it is released, which is this same run's session.
+  if [ -s /etc/medsec/isolation/record ] && [ "$(head -n 1 /etc/medsec/isolation/record)" != "$1" ]; then
+    say "isolated by run $(head -n 4 /etc/medsec/isolation/record | paste -sd ' ')"
+    say "$2 76"
+    exit 0
+  fi
   watchdog $$ "$1" 9>&- > /dev/null 2>&1 < /dev/null &
   guard=$!
   # shellcheck disable=SC2064 # the run's name as it is now

@@ -19,7 +19,7 @@ from medsec.judge.transport import Limits
 from medsec.text import says
 
 BASE = "/var/lib/medsec/guard"
-_HELD = 75
+_HELD, _ISOLATED = 75, 76
 _BEAT_SECONDS = 15
 # What a host can make the controller hold of one answer, in bytes.
 _MOST = 32 * 1024 * 1024
@@ -48,6 +48,10 @@ class GuardError(MedsecError):
 
 class HostHeld(GuardError):
     """Somebody else's run holds the host."""
+
+
+class HostIsolated(GuardError):
+    """The host is isolated: nothing else is changed there until it is released."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,13 @@ class Session:
                 says(
                     en=f"host {self.host.name}: {said}; one run at a time changes a host, try again when it has ended",
                     zh=f"主机 {self.host.name}：{said}；同一时间只允许一次整改，请待其结束后重试",
+                )
+            )
+        if code == _ISOLATED:
+            raise HostIsolated(
+                says(
+                    en=f"host {self.host.name}: {said}; nothing else is changed there, `medsec release {self.host.name}` first",
+                    zh=f"主机 {self.host.name}：处于隔离状态（{said}），不作其他改动；请先执行 `medsec release {self.host.name}`",
                 )
             )
         if code != 0:

@@ -11,11 +11,15 @@ from medsec.inventory.hosts import Host
 from medsec.inventory.systems import KNOWN, os_family, os_release
 from medsec.judge.privilege import no_privilege
 from medsec.judge.recording import ConnectedHost
+from medsec.packetfilter.host_rules import ISOLATION
 from medsec.text import Text, says
 
 _ASK = (
     'echo "uid=$(id -u)"; echo "hostname=$(uname -n)"; echo "kernel=$(uname -r)"; echo "now=$(date +%s)"; '
-    'echo "machine=$(cat /etc/machine-id 2>/dev/null)"; echo "--"; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release'
+    'echo "machine=$(cat /etc/machine-id 2>/dev/null)"; '
+    # Whether `medsec isolate` has cut the host off: by its record, and by what is in force.
+    'echo "isolated=$(sed -n "1p;4p" /etc/medsec/isolation/record 2>/dev/null|paste -sd" ")'
+    f'$(nft list table inet {ISOLATION} >/dev/null 2>&1&&echo " cut")"; echo "--"; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release'
 )
 
 
@@ -33,6 +37,8 @@ class Identity:
     kernel: str
     # Seconds since 1970 by the host's own clock.
     clock: int | None
+    # Of an isolated host `RUN SINCE cut`; without `cut` where the record says so and the rules do not, ` cut` where only they do.
+    isolated: str = ""
 
 
 def identify(host: Host, connection: ConnectedHost) -> Identity:
@@ -63,6 +69,7 @@ def identify(host: Host, connection: ConnectedHost) -> Identity:
         os_family=family,
         kernel=plain(told.get("kernel", "")),
         clock=int(told["now"]) if told.get("now", "").isdigit() else None,
+        isolated=plain(told.get("isolated", "")),
     )
 
 

@@ -14,6 +14,8 @@ from medsec.packetfilter.flows import Registered, differences, registered
 from medsec.packetfilter.ruleset import Ruleset, parse
 from medsec.text import Text, says
 
+# The table of `medsec isolate`.
+ISOLATION = "medsec_isolation"
 # Targets that every boot reaches; a unit that only others want is not started.
 _REACHED = frozenset(
     [

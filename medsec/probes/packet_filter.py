@@ -8,7 +8,7 @@ from typing import Any
 from testinfra.host import Host
 
 from medsec.errors import ProbeError
-from medsec.packetfilter.host_rules import HostRules, problems, question, read, wanted_by
+from medsec.packetfilter.host_rules import ISOLATION, HostRules, problems, question, read, wanted_by
 from medsec.text import Text, says
 
 
@@ -19,7 +19,15 @@ def deviations(host: Host, params: Mapping[str, Any]) -> list[Text]:
 
     Raises ProbeError where the filter cannot be read. Source of the rule: GB/T 22239-2019 8.1.3.2 a) to d).
     """
-    return problems(packet_filter(host), wanted_by(params))
+    rules = packet_filter(host)
+    if any(chain.table == ISOLATION for chain in rules.now.chains.values()):
+        raise ProbeError(
+            says(
+                en="the host is isolated (`medsec isolate`), which hides what its own rules let in; verify it after `medsec release`",
+                zh="主机处于隔离状态（`medsec isolate`），其自身规则的放行情况被掩盖，无法判定；请在 `medsec release` 之后重新核查",
+            )
+        )
+    return problems(rules, wanted_by(params))
 
 
 def packet_filter(host: Host) -> HostRules:

@@ -18,7 +18,7 @@ from medsec.reports.overview import (
     SEVERITY_ORDER,
     conclusion_words,
     overview,
-    same_machine_words,
+    warnings,
     why_exit,
 )
 from medsec.reports.words import ITEM_CLASSES, ITEM_VERDICTS, KINDS, SEVERITIES, VERDICTS
@@ -62,7 +62,7 @@ def html_report(run: Run, language: Language, *, amounts: Amounts | None = None)
         conclusion=run.conclusion,
         headline=conclusion_words(view),
         why_exit=why_exit(view),
-        same_machine_words=same_machine_words,
+        warnings=warnings(view),
         Verdict=Verdict,
         ItemVerdict=ItemVerdict,
         severities=SEVERITY_ORDER,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -131,6 +131,35 @@ def _same_machine(run: Run) -> list[list[str]]:
         if identity is not None and identity.machine and identity.host_key:
             names.setdefault((identity.machine, identity.host_key), []).append(host)
     return [hosts for hosts in names.values() if len(hosts) > 1]
+
+
+def warnings(view: Overview) -> list[Text]:
+    """Return what a reader must know beside the verdicts: isolated hosts, and names that lead to one machine."""
+    found = {
+        host: known.isolated.split()
+        for host, known in view.run.identities.items()
+        if known and known.isolated.strip()
+    }
+    return [*_isolation_words(found), *map(same_machine_words, view.same_machine)]
+
+
+def _isolation_words(found: dict[str, list[str]]) -> Iterator[Text]:
+    for host, words in found.items():
+        if words[-1] != "cut":
+            yield says(
+                en=f"{host} is recorded as isolated (run {words[0]}) and is NOT cut off: isolate it anew or pull its cable",
+                zh=f"{host} 记录为已隔离（运行 {words[0]}），但隔离规则未生效：请重新隔离或拔除网线",
+            )
+        elif len(words) == 1:
+            yield says(
+                en=f"{host} is cut off by the rules of an isolation that nobody recorded",
+                zh=f"{host} 被隔离规则断网，但没有隔离记录",
+            )
+        else:
+            yield says(
+                en=f"{host} is isolated since {words[1]} (run {words[0]}): what needs the network cannot be judged there",
+                zh=f"{host} 自 {words[1]} 起处于隔离状态（运行 {words[0]}）：依赖网络的检查结果不作数",
+            )
 
 
 def same_machine_words(hosts: list[str]) -> Text:

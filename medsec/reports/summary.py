@@ -16,7 +16,7 @@ from medsec.reports.overview import (
     Unjudged,
     conclusion_words,
     overview,
-    same_machine_words,
+    warnings,
     why_exit,
 )
 from medsec.reports.words import SEVERITIES, VERDICTS
@@ -72,8 +72,8 @@ def _gaps(view: Overview, language: Language, *, most: int) -> Iterator[str]:
 
 
 def _rest(view: Overview, language: Language, columns: int) -> Iterator[str]:
-    for hosts in view.same_machine[:1]:
-        yield _say(language, en="Warning: ", zh="注意：") + same_machine_words(hosts).in_language(language)
+    for text in warnings(view)[:2]:
+        yield _say(language, en="Warning: ", zh="注意：") + text.in_language(language)
     if view.unjudged or view.missing:
         yield ""
         yield _head(

@@ -26,6 +26,7 @@ _STATES = {
     "confirmed": says(en="changed, access proved", zh="已改动，登录已验证"),
     "reverted": says(en="taken back at once", zh="当场撤回"),
     "rolled-back": says(en="rolled back", zh="已回退"),
+    "released": says(en="released from isolation", zh="已解除隔离"),
 }
 
 
@@ -49,7 +50,9 @@ def _runs(say: Say, language: Language) -> click.Group:
     @runs.command("list", help=say(says(en="List them, the newest first.", zh="按时间倒序列出。")))
     def list_() -> None:
         changed = say(says(en="changed hosts", zh="有改动"))
-        for path in list_runs(Path.cwd()):
+        # A run that isolates or releases judges nothing: it has a journal only.
+        only_changed = {path.parent for path in (Path.cwd() / "runs").glob(f"*/{JOURNAL}")}
+        for path in sorted(only_changed | set(list_runs(Path.cwd())), reverse=True):
             click.echo(f"{path.name}\t{changed}" if (path / JOURNAL).is_file() else path.name)
 
     @runs.command("show", help=say(says(en="What a run changed, in its order.", zh="按顺序显示某次运行的改动。")))

@@ -1,4 +1,4 @@
-"""`medsec drill`: proving that backups can be restored."""
+"""`medsec drill`: proving that backups can be restored, and that the emergency plan works."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from medsec.errors import HostUnreachable, ProbeError, UsageError
 from medsec.inventory import Host, Inventory, load_inventory
 from medsec.resources import root
 from medsec.text import Language, says
+from medsec_cli.commands.exercising import emergency, list_
 from medsec_cli.language import Say
 
 _CODES = {Outcome.PASSED: 0, Outcome.FAILED: 1, Outcome.NOT_MADE: 3}
@@ -88,6 +89,8 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
             worst = max(worst, _CODES[made.outcome])
         return worst
 
+    drill.add_command(emergency(say, language))
+    drill.add_command(list_(say))
     yield drill
 
 

@@ -53,6 +53,7 @@ class _Told(Strict):
 
 def emergency(say: Say, language: Language) -> click.Command:
     """Return the command `drill emergency`."""
+    known = [f"`{name}`" for name in scenarios()]
 
     @click.command(
         "emergency",
@@ -69,7 +70,10 @@ def emergency(say: Say, language: Language) -> click.Command:
         "name",
         metavar="NAME",
         help=say(
-            says(en=f"One of {', '.join(scenarios())}; or a file.", zh=f"{'、'.join(scenarios())}，或自编文件。")
+            says(
+                en=f"One of {', '.join(known)}; or a file of your own.",
+                zh=f"可用 {'、'.join(known)}，或自编文件。",
+            )
         ),
     )
     @click.option("--resume", metavar="RUN", help=say(says(en="Go on with this exercise.", zh="继续该次演练。")))
@@ -100,7 +104,7 @@ def emergency(say: Say, language: Language) -> click.Command:
         "--events-file",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help=say(says(en="All this as YAML; see docs/emergency.md.", zh="以 YAML 文件给出上述内容。")),
+        help=say(says(en="All this as YAML; see docs/emergency.md.", zh="以 `YAML` 文件给出上述内容。")),
     )
     def emergency_(inventory: Path, name: str | None, resume: str | None, **given: Any) -> int:
         found = load_inventory(inventory)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from medsec.catalogue.controls import Controls
 from medsec.errors import MedsecError, UsageError
+from medsec.evidence.plain import plain
 from medsec.evidence.store import new_run_id
 from medsec.guard.business import answering, flows
 from medsec.guard.journal import JOURNAL, Entry, Journal
@@ -111,7 +112,7 @@ def isolate(
         operator(),
         socket.gethostname(),
         begun.isoformat(timespec="seconds"),
-        " ".join(reason.split()),
+        plain(" ".join(reason.split())),
     )
     journal = Journal(folder / JOURNAL)
 

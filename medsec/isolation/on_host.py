@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,8 @@ def look(connection: ConnectedHost, operator: Path, wanted: str) -> Seen:
         table=TABLE,
         rules=_encoded(wanted),
     )
-    answer = connection.run(script, once=True).stdout
+    # It may be in anybody's hands: nothing that it says reaches a terminal, a path or a shell as it is.
+    answer = plain(connection.run(script, once=True).stdout)
     parts = _sections(answer)
     if list(parts)[-1:] != ["end"]:
         raise ProbeError(
@@ -80,17 +82,29 @@ def look(connection: ConnectedHost, operator: Path, wanted: str) -> Seen:
                 zh=f"主机的回答不完整：{answer[-200:]!r}",
             )
         )
-    record = parts["record"]
     pairs = [line.split() for line in parts["connections"] if len(line.split()) == 2]
     return Seen(
         connections=[(address, int(port)) for address, port in pairs],
-        record=Record(*(record + [""] * 5)[:5]) if record else None,
+        record=_record(parts["record"]),
         cut=parts["cut"] == ["yes"],
         leased=parts["leased"],
         flowtables=bool(parts["flowtables"]),
         objection=" ".join(parts["objection"]),
         ruleset="".join(f"{line}\n" for line in parts["ruleset"]),
     )
+
+
+def _record(lines: list[str]) -> Record | None:
+    if not lines:
+        return None
+    if len(lines) != 5 or not re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", lines[0]):
+        raise ProbeError(
+            says(
+                en=f"{RECORD} is not what medsec wrote ({lines[0]!r:.80}); look at the host's console",
+                zh=f"{RECORD} 不是 medsec 写入的内容（{lines[0]!r:.80}）；请到主机控制台查看",
+            )
+        )
+    return Record(*lines)
 
 
 def _sections(answer: str) -> dict[str, list[str]]:
@@ -171,7 +185,7 @@ def cut(connection: ConnectedHost, wanted: str, record: Record) -> None:
 def kept_ruleset(connection: ConnectedHost) -> str | None:
     """Return the rules that were in force before the host was cut off, as it kept them; None where they are gone."""
     done = connection.run(f"cat {BEFORE}", once=True)
-    return str(done.stdout) if done.rc == 0 else None
+    return plain(done.stdout) if done.rc == 0 else None
 
 
 def ruleset(connection: ConnectedHost) -> str:
@@ -184,7 +198,7 @@ def ruleset(connection: ConnectedHost) -> str:
                 zh=f"无法读取当前防火墙规则：{done.stderr.strip()}",
             )
         )
-    return str(done.stdout)
+    return plain(done.stdout)
 
 
 def _encoded(text: str) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from medsec.guard.session import HostIsolated, Session
+from medsec.inventory import load_inventory
 from medsec.lab import Lab, LabHost
 from medsec.trials import overlay
 from tests import ledger_site as site
@@ -236,9 +238,10 @@ def test_recorded_told_by_verify_and_released_without_a_trace(hosts: dict[str, L
     assert seen.code == 3, seen.text
     assert "walled is isolated since" in seen.text
     assert "[error] walled (1 check): the host is isolated" in seen.text
-    applied = medsec(here, "apply", "--yes", "--limit", "walled", "--control", "root_login_refused")
-    assert applied.code == 3, applied.text
-    assert "`medsec release walled` first" in applied.text
+    found = load_inventory(here / "inventory").hosts["walled"]
+    with Session(found, "20200101T000000Z-000000", keep=10) as session, pytest.raises(HostIsolated) as refused_run:
+        session.steps()
+    assert "`medsec release walled` first" in str(refused_run.value)
 
     released = medsec(here, "release", "walled", "--yes")
     assert released.code == 0, released.text

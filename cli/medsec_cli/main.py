@@ -12,6 +12,7 @@ from medsec.errors import MedsecError
 from medsec.text import Language, in_language, says
 from medsec_cli.chinese import speak
 from medsec_cli.commands import (
+    backing_up,
     catalogue,
     changing,
     drilling,
@@ -47,7 +48,7 @@ def build(language: Language) -> click.Group:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
         callback=_remember,
     )
-    for module in (judging, planning, changing, history, isolating, drilling, catalogue, site, lab, trial):
+    for module in (judging, planning, changing, history, isolating, backing_up, drilling, catalogue, site, lab, trial):
         for command in module.commands(say, language):
             group.add_command(command)
     speak(group, language)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from medsec.catalogue.controls import Controls, load_controls
 from medsec.drills.engines import ENGINES
@@ -20,15 +19,13 @@ from medsec.drills.record import Drill, Outcome, load
 from medsec.drills.restore import drill_restore
 from medsec.errors import MedsecError, UsageError
 from medsec.evidence.findings import Verdict
-from medsec.inventory import Inventory, load_inventory
+from medsec.inventory import Inventory
 from medsec.judge.judge import judge
 from medsec.lab import Lab, LabHost
-from medsec.operations.rendering import render
 from medsec.resources import root
+from tests.database_site import PRODUCTS, installing, site
 
-PRODUCTS = tuple(ENGINES)
 HOME = "/var/backups/medsec"
-BOTH = {"zh": "试验", "en": "Trial"}
 
 # A patient's table in each database, and what the shell of the cases shares. Each case works on $set, a copy of a good backup.
 DATA = r"""
@@ -155,50 +152,13 @@ class Place:
         )
 
 
-def site(lab: Lab, hosts: list[LabHost], folder: Path, **variables: object) -> Inventory:
-    """Write and load a site of database servers."""
-    here = folder / "inventory"
-    (here / "group_vars/all").mkdir(parents=True, exist_ok=True)
-    login = {
-        "ansible_become": True,
-        "ansible_ssh_private_key_file": str(lab.identity_path),
-        "ansible_ssh_common_args": f"-o UserKnownHostsFile={lab.known_hosts_path} -o StrictHostKeyChecking=yes",
-    }
-    logins = {host.name: {**login, "ansible_host": host.address, "ansible_user": host.user} for host in hosts}
-    entry = {
-        "kind": "db",
-        "os_family": "debian",
-        "department": BOTH,
-        "owner": "x",
-        "location": BOTH,
-        "purpose": BOTH,
-    }
-    entries = {host.name: {**entry, "address": host.address, "runs": list(PRODUCTS)} for host in hosts}
-    ledger = {
-        "institution": BOTH,
-        "address_sets": {"m": ["10.0.0.0/8"]},
-        "time_sources": ["10.66.1.1"],
-        "hosts": entries,
-    }
-    (here / "hosts.yml").write_text(
-        yaml.safe_dump({"all": {"hosts": logins, "vars": variables}}), encoding="utf-8"
-    )
-    (here / "group_vars/all/ledger.yml").write_text(yaml.safe_dump({"ledger": ledger}), encoding="utf-8")
-    return load_inventory(here)
-
-
 @pytest.fixture(scope="module")
 def place(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     controls = load_controls(root() / "roles")
     host = lab.add_host("drilled", kind="db", layer="db")
     made = Place(lab, host, tmp_path_factory.mktemp("site"), controls, {})
-    control = controls["database_backed_up_daily"]
-    values = {control.variable(name): parameter.default for name, parameter in control.parameters.items()}
-    program = render(root() / "roles/backup/templates/database-backup.sh.j2", values)
     made.root("systemctl is-system-running --wait > /dev/null; true")
-    made.root(
-        f"cat > /usr/local/sbin/medsec-database-backup << 'PROGRAM'\n{program}PROGRAM\nchmod 755 /usr/local/sbin/medsec-database-backup"
-    )
+    made.root(installing(controls))
     made.root(DATA)
     for product in PRODUCTS:
         made.good[product] = back_up(made, product)

@@ -1,0 +1,1 @@
+"""Backups as an operator handles them: making one now, and what there is of them."""

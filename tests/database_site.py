@@ -14,7 +14,8 @@ from medsec.lab import Lab, LabHost
 from medsec.operations.rendering import render
 from medsec.resources import root
 
-PRODUCTS = tuple(ENGINES)
+# Those that the ledger registers, each with the engine of its name.
+PRODUCTS = tuple(name for name, engine in ENGINES.items() if name == engine.product)
 BOTH = {"zh": "试验", "en": "Trial"}
 TEMPLATES = {
     "database-backup.sh.j2": "/usr/local/sbin/medsec-database-backup",

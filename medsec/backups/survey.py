@@ -23,7 +23,8 @@ from medsec.text import Text, says
 
 # How far a backup may seem to come from the future, in seconds: clocks differ.
 _SKEW = 300
-# $1 the folder of a job's sets. A key in a manifest cannot be part of a table's name, in which JSON escapes its quotes.
+# $1 the folder of a job's sets. A set of pgBackRest's is small, and tells the bytes of its cluster in each restore point.
+# A key in a manifest cannot be part of a table's name, in which JSON escapes its quotes.
 _SETS = r"""
 export LC_ALL=C
 printf 'now\t%s\n' "$(date +%s)"
@@ -31,7 +32,7 @@ p=$1; while [ ! -e "$p" ]; do p=$(dirname -- "$p"); done
 printf 'free\t%s\n' "$(df -P -B1 -- "$p" | awk 'NR == 2 {print $4}')"
 for set in "$1"/2*Z; do
   [ -d "$set" ] || continue
-  bytes=$(find "$set" -type f -printf '%s\n' | awk '{n += $1} END {printf "%.0f", n}')
+  bytes=$({ find "$set" -type f -printf '%s\n'; sed -sn 4p "$set"/*/postgres.point 2> /dev/null; } | awk '{n += $1} END {printf "%.0f", n}')
   counts=$(find "$set" -name '*.manifest' -type f -exec cat {} + | sed -n '/"table" *:/s/.*"rows" *: *\([0-9]*\).*/\1/p' |
     awk '{n += $1} END {printf "%d\t%.0f", NR, n}')
   sums=$( (sha256sum < "$set/SHA256SUMS") 2> /dev/null | cut -d' ' -f1)
@@ -141,10 +142,10 @@ def _of_host(of_host: Sequence[Job]) -> Answer:
     try:
         connection = SshTransport(Limits(connect=10, command=120)).connect(answer.host)
         try:
-            kept = drills(connection, KEPT, [job.product for job in of_host])
+            kept = drills(connection, KEPT, [job.drilled for job in of_host])
             for job in of_host:
                 try:
-                    answer.states.append(look(connection, job, kept[job.product].kept))
+                    answer.states.append(look(connection, job, kept[job.drilled].kept))
                 except ProbeError as error:
                     answer.problems.append(named(answer.host, error))
         finally:

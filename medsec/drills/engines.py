@@ -21,6 +21,8 @@ class Engine:
     that made the manifest's lines; the script runs it again as `<product>_manifest`.
     """
 
+    # As `--system` names it, and the folder of its sets: the product's, or what backs it up in another way.
+    name: str
     product: str
     script: str
     manifest: str
@@ -30,8 +32,8 @@ class Engine:
     suffix: str
     # Databases that every server has: their rows are not the institution's.
     own: frozenset[str]
-    # Succeeds on a host that could restore it.
-    tools: str
+    # Succeeds on a host that could restore it; None where it is restored on its own host alone.
+    tools: str | None
 
     @cached_property
     def text(self) -> str:
@@ -55,9 +57,10 @@ done
 _SYSTEM = "$(command -v mariadb || command -v mysql) -NBe 'SELECT @@port, system FROM medsec.canary'"
 
 ENGINES = {
-    engine.product: engine
+    engine.name: engine
     for engine in (
         Engine(
+            name="postgresql",
             product="postgresql",
             script="postgresql.sh",
             manifest="manifest-postgresql.sql",
@@ -67,6 +70,7 @@ ENGINES = {
             tools="ls /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb /usr/bin/initdb 2> /dev/null | grep -q .",
         ),
         Engine(
+            name="mariadb",
             product="mariadb",
             script="mariadb.sh",
             manifest="manifest-mariadb.sql",
@@ -74,6 +78,16 @@ ENGINES = {
             suffix=".sql.gz",
             own=frozenset({"medsec", "mysql"}),
             tools="command -v mariadb-install-db && command -v mariadbd",
+        ),
+        Engine(
+            name="pgbackrest",
+            product="postgresql",
+            script="pgbackrest.sh",
+            manifest="manifest-postgresql.sql",
+            identity=_CLUSTERS,
+            suffix=".point",
+            own=frozenset({"medsec"}),
+            tools=None,
         ),
     )
 }

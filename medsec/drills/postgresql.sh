@@ -67,7 +67,7 @@ read_back() {
   for dump in "$folder"*.dump; do
     say holds "$cluster/$(basename "$dump")"
     database=$(pg_restore -l "$dump" | sed -n 's/^; *dbname: //p' | head -n 1)
-    (export PGDATABASE="$database"; postgresql_manifest | sql) > "$scratch/tables" 2>> "$log" || fault compare "$database: $(one_line < "$log")"
+    (export PGDATABASE="$database"; postgresql_manifest | sql -v left_out=t) > "$scratch/tables" 2>> "$log" || fault compare "$database: $(one_line < "$log")"
     sed 's/^/0\ttable\t/' "$scratch/tables"
   done
   canary=$(sql -d medsec -c "SELECT json_build_object('value', value, 'renewed', extract(epoch FROM renewed)) FROM medsec.canary" 2>> "$log") || canary=

@@ -43,12 +43,12 @@ _FAULTS: dict[str, tuple[bool, Text]] = {
 
 
 def products(inventory: Inventory, host: Host, system: str | None) -> list[Engine]:
-    """Return what is to be drilled on `host`: `system`, or everything that the ledger registers there.
+    """Return what is to be drilled on `host`: `system`, or the dumps of everything that the ledger registers there.
 
     Raises UsageError where that is nothing, or nothing that can be restored here.
     """
     wanted = [system] if system else host.ledger.runs
-    unknown = [name for name in wanted if name not in ENGINES or name not in host.ledger.runs]
+    unknown = [name for name in wanted if name not in ENGINES or ENGINES[name].product not in host.ledger.runs]
     if unknown or not wanted:
         registered = ", ".join(host.ledger.runs) or "-"
         raise UsageError(
@@ -83,6 +83,13 @@ def drill_restore(
     params = effective(controls[DRILLED], host, inventory.ledger)
     directory = effective(controls[BACKED_UP], host, inventory.ledger).directory
     base = _base(host, params)
+    if on is not None and on.name != host.name and engine.tools is None:
+        raise UsageError(
+            says(
+                en=f"host {host.name}: a {engine.name} repository is restored where it lies; leave out --on {on.name}",
+                zh=f"主机 {host.name}：{engine.name} 的备份库只能就地恢复；请去掉 --on {on.name}",
+            )
+        )
     transport = SshTransport(Limits(command=120))
     connection = transport.connect(host)
     try:
@@ -90,11 +97,11 @@ def drill_restore(
         started = datetime.now(UTC)
         name = new_run_id(started)
         target = on or _target(inventory, host, engine, transport)
-        found = newest(connection, f"{directory}/{engine.product}", engine)
+        found = newest(connection, f"{directory}/{engine.name}", engine)
         questions: list[Check] = []
         scratch: Scratch | None = None
         if found is None:
-            questions.append(_no_backup(f"{directory}/{engine.product}"))
+            questions.append(_no_backup(f"{directory}/{engine.name}"))
         else:
             questions += checks.before(found, engine, live_systems(connection, engine))
         if found is not None and all(check.passed for check in questions):
@@ -208,11 +215,11 @@ def _base(host: Host, params: Params) -> str:
 
 
 def _target(inventory: Inventory, host: Host, engine: Engine, transport: SshTransport) -> Host:
-    for other in inventory.hosts.values():
+    for other in inventory.hosts.values() if engine.tools is not None else ():
         if other.ledger.kind == "backup" and other.name != host.name:
             connection = transport.connect(other)
             try:
-                if connection.run(engine.tools).rc == 0:
+                if engine.tools and connection.run(engine.tools).rc == 0:
                     return other
             finally:
                 connection.backend.close()

@@ -150,7 +150,10 @@ def _options(say: Say) -> Callable[[Any], Any]:
                 "--system",
                 metavar="PRODUCT",
                 help=say(
-                    says(en="postgresql or mariadb; all by default.", zh="`postgresql` 或 `mariadb`，默认为全部。")
+                    says(
+                        en="postgresql, mariadb or pgbackrest; the ledger's by default.",
+                        zh="`postgresql`、`mariadb` 或 `pgbackrest`；默认为台账登记的产品。",
+                    )
                 ),
             ),
             click.option(

@@ -51,7 +51,12 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
     @click.option(
         "--system",
         metavar="PRODUCT",
-        help=say(says(en="postgresql or mariadb; all by default.", zh="`postgresql` 或 `mariadb`，默认为全部。")),
+        help=say(
+            says(
+                en="postgresql, mariadb or pgbackrest; the ledger's dumps by default.",
+                zh="`postgresql`、`mariadb` 或 `pgbackrest`；默认为台账登记产品的转储备份。",
+            )
+        ),
     )
     @click.option(
         "--on",
@@ -70,7 +75,7 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
         controls = load_controls(root() / "roles")
         worst = 0
         for engine in products(found, host, system):
-            click.echo(f"== {host.name} {engine.product}")
+            click.echo(f"== {host.name} {engine.name}")
             try:
                 made, folder = drill_restore(
                     found,

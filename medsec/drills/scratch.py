@@ -26,7 +26,7 @@ from medsec.text import Text, says
 
 _REFUSED, _BUSY = 64, 75
 # Refuses a folder in which a server lives, clears what an earlier drill left, and starts the unit. $1 unit, $2 base,
-# $3 set, $4 seconds, $5 the script.
+# $3 set, $4 seconds, $5 the script, $6 what tells the host to clear away when it boots.
 _BOOT = r"""
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"; umask 077
 base=$(realpath -m -- "$2") || exit 70
@@ -51,13 +51,17 @@ while [ "$parent" != / ]; do
   parent=$(dirname "$parent")
   case $(stat -c %A "$parent") in *x | *t) ;; *) echo "$parent is shut to the database's account" >&2; exit 70 ;; esac
 done
+# A host that loses its power in between clears away when it boots, before anybody could start what lies there.
+mkdir -p /etc/tmpfiles.d && printf '%s\n' "R! $base/medsec-drill-*" "r! $6" > "$6" || exit 70
 exec systemd-run --quiet --pipe --wait --collect --unit="$1" --service-type=exec \
   -p RuntimeMaxSec="$4" -p TimeoutStopSec=10 -p PrivateNetwork=yes -p PrivateTmp=yes -p ProtectSystem=strict \
   -p ReadWritePaths="$base" -p ProtectHome=yes -p ExecStopPost="/bin/sh -c 'for n in 1 2 3 4 5 6 7 8 9; do rm -rf $base/$1 && exit 0; sleep 1; done; exit 1'" \
+  -p ExecStopPost="+/bin/rm -f $6" \
   -- /bin/sh -c "$5" sh "$1" "$base/$1" "$3"
 """
 # What of a host's words is read: a line, its errors, and all, in bytes.
 _LINE, _WORDS, _MOST = 2**20, 2**16, 2**26
+_AT_BOOT = "/etc/tmpfiles.d/medsec-drill.conf"
 _GONE = '[ ! -e "$2/$1" ] && [ "$(systemctl is-active "$1")" != active ]'
 
 
@@ -168,7 +172,9 @@ def restore(
         with contextlib.ExitStack() as stack:
             set_ = folder if source is None else "-"
             text = engine.text.replace("$", "$$")  # systemd puts its own variables for a single one
-            line = shell_as_root(_BOOT, unit, base, set_, str(seconds), text, privilege=Privilege.of(target.login))
+            line = shell_as_root(
+                _BOOT, unit, base, set_, str(seconds), text, _AT_BOOT, privilege=Privilege.of(target.login)
+            )
             channel = _open(clients, target, line)
             if source is not None:
                 stack.enter_context(_sent(source, folder, channel))

@@ -18,7 +18,7 @@ step() { # ID: the log holds what this step said
 # What went wrong, without the rows and statements that servers quote: they are patients' data.
 one_line() { grep -iE 'error|fatal|fail|corrupt|end of|no end' | sed "s/ near '.*//" | tail -n 2 | cut -c1-250 | tr '\n\t' '  '; }
 fault() { # CODE TEXT
-  if grep -qs 'No space left on device' "$log" || [ "$(df -Pk "$scratch" | awk 'NR == 2 {print $4}')" -lt 64 ]; then
+  if grep -qs 'No space left on device' "$log" "$scratch"/*/server.log || [ "$(df -Pk "$scratch" | awk 'NR == 2 {print $4}')" -lt 64 ]; then
     say fault "room $(df -Pm "$scratch" | awk 'NR == 2 {print $4}') MiB"
   else
     say fault "$1 $2"

@@ -115,7 +115,8 @@ def _one(host: ConnectedHost, job: Job, on_progress: Listener, stop: threading.E
         seconds += step
         now = _told(host.run(shlex.join(["sh", "-c", _LOOK, "sh", unit, job.home or ""])))
         begun = running or now.get("InvocationID") != started.get("InvocationID")
-        if now["ActiveState"] in ("inactive", "failed") and (begun or now.get("Job", "0") == "0"):
+        # A unit that ended well and that no timer holds is forgotten, its invocation too.
+        if now["ActiveState"] in ("inactive", "failed") and (begun or now.get("Job") in (None, "", "0")):
             break
         on_progress(job, seconds, int(now["bytes"]) if now.get("bytes", "").isdigit() else None)
     if now["Result"] != "success":

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from medsec.backups.jobs import jobs
+from medsec.backups.making import make
+from medsec.backups.survey import survey
 from medsec.catalogue.controls import Controls, load_controls
 from medsec.drills.engines import ENGINES
 from medsec.drills.record import Drill, Outcome, load
@@ -178,6 +181,21 @@ def test_a_spoilt_repository_fails_for_its_reason(place: Place, spoil: str, reas
     said = "; ".join(text.en for text in drill.reasons())
     assert drill.outcome is Outcome.FAILED, f"{drill.outcome}: {said}\n{drill.said}"
     assert re.search(reason, said), said
+
+
+def test_the_backup_commands_know_it(place: Place) -> None:
+    found = site(place.lab, [place.host], place.folder)
+    work = jobs(found, place.controls, found.hosts.values(), "pgbackrest")
+    [made] = [made for result in make(work, lambda *_: None) for made in result.made]
+    assert made.good, made.reason
+    [state] = [state for answer in survey(work) for state in answer.states]
+    assert state.last == made.set
+    assert not state.overdue
+    assert state.drill is not None  # the ledger's product keeps it
+    assert made.set is not None
+    assert made.set.bytes > 2**24
+    assert made.set.rows is not None
+    assert made.set.rows > 5000
 
 
 def test_an_old_backup_fails(place: Place) -> None:

@@ -48,7 +48,19 @@ def build(language: Language) -> click.Group:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
         callback=_remember,
     )
-    for module in (judging, planning, changing, history, isolating, backing_up, drilling, catalogue, site, lab, trial):
+    for module in (
+        judging,
+        planning,
+        changing,
+        history,
+        isolating,
+        backing_up,
+        drilling,
+        catalogue,
+        site,
+        lab,
+        trial,
+    ):
         for command in module.commands(say, language):
             group.add_command(command)
     speak(group, language)

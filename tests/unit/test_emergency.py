@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
-import os
-import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
-from medsec_cli.main import build
+from medsec_cli.main import build, main
 
 from medsec.drills.exercise import SESSION, Exercise, Moment, given_time, jumped, told_time
 from medsec.drills.exercise_record import Standing, faults, finish, judged, listed, missing, rendered
@@ -22,7 +23,6 @@ from medsec.errors import MedsecError, UsageError
 ROOT = Path(__file__).parents[2]
 NAMES = {"zh": "示范诊所", "en": "Example clinic"}
 NOW = datetime.now(UTC)
-MEDSEC = str(Path(sys.executable).with_name("medsec"))
 
 
 def begun(site: Path, name: str = "insurance_line_down") -> Exercise:
@@ -225,7 +225,7 @@ def test_records_hang_together(tmp_path: Path) -> None:
     value = json.loads((other / RECORD).read_text(encoding="utf-8"))
     text = json.dumps(value | {"conclusion": "完美"}, ensure_ascii=False)
     (other / RECORD).write_text(text, encoding="utf-8")
-    digest = subprocess.run(["sha256sum", other / RECORD], capture_output=True, text=True, check=True).stdout[:64]
+    digest = hashlib.sha256(text.encode()).hexdigest()
     sums = (other / SUMS).read_text(encoding="utf-8").splitlines()
     (other / SUMS).write_text(
         "".join(f"{digest}  {RECORD}\n" if line.endswith(RECORD) else f"{line}\n" for line in sums),
@@ -258,17 +258,36 @@ def test_a_scenario_of_the_sites_own_is_read_strictly(
 # --- The command line -------------------------------------------------------------------------------------------------
 
 
-def medsec(site: Path, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-    inventory = ["-i", str(ROOT / "inventory")] if "list" not in words else []
-    return subprocess.run(
-        [MEDSEC, "--lang", "en", "drill", *words, *inventory],
-        cwd=site,
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
-    )
+@dataclass
+class Said:
+    """What a call of the command line gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Cli:
+    """Calls `medsec drill` in this process, from a folder of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+        monkeypatch.chdir(folder)
+
+    def __call__(self, *words: str, typed: str = "") -> Said:
+        inventory = ["-i", str(ROOT / "inventory")] if "list" not in words else []
+        self.monkeypatch.setattr(sys, "argv", ["medsec", "--lang", "en", "drill", *words, *inventory])
+        self.monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = self.capsys.readouterr()
+        return Said(int(ended.value.code or 0), captured.out, captured.err)
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    return Cli(monkeypatch, capsys, tmp_path)
 
 
 BAD = [
@@ -285,44 +304,44 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "named"), BAD, ids=[named for _, named in BAD])
-def test_bad_input_begins_nothing(tmp_path: Path, words: tuple[str, ...], named: str) -> None:
-    done = medsec(tmp_path, "emergency", *words)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert named in done.stderr
+def test_bad_input_begins_nothing(cli: Cli, tmp_path: Path, words: tuple[str, ...], named: str) -> None:
+    done = cli("emergency", *words)
+    assert done.code == 2, done.out + done.err
+    assert named in done.err
     assert list(tmp_path.glob("drills/*")) == []
 
 
-def test_back_filled_from_a_file(tmp_path: Path) -> None:
+def test_back_filled_from_a_file(cli: Cli, tmp_path: Path) -> None:
     day = (datetime.now() - timedelta(days=5)).date().isoformat()
     steps = ["noticed", "class_decided", "carrier_told", "agency_told", "manual_outpatient", "service_back"]
     steps += ["restart_told", "important_entered", "all_entered", "report_made"]
     events = [{"step": step, "time": f"{day}T10:{3 * at:02}", "person": "王建国"} for at, step in enumerate(steps)]
     file = tmp_path / "told.yml"
     file.write_text(yaml.safe_dump({"events": events, "conclusion": "可行"}, allow_unicode=True), encoding="utf-8")
-    done = medsec(tmp_path, "emergency", "--scenario", "insurance_line_down", "--events-file", str(file))
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = cli("emergency", "--scenario", "insurance_line_down", "--events-file", str(file))
+    assert done.code == 0, done.out + done.err
     (folder,) = tmp_path.glob("drills/*")
     assert load(folder)["outcome"] == "passed"
-    shown = medsec(tmp_path, "list")
-    assert f"{folder.name}\temergency\tinsurance_line_down\tpassed" in shown.stdout
+    shown = cli("list")
+    assert f"{folder.name}\temergency\tinsurance_line_down\tpassed" in shown.out
     (folder / "record.zh.txt").write_text("完美", encoding="utf-8")
-    spoilt = medsec(tmp_path, "list")
-    assert spoilt.returncode == 1
-    assert "CHANGED" in spoilt.stdout
+    spoilt = cli("list")
+    assert spoilt.code == 1
+    assert "CHANGED" in spoilt.out
 
 
-def test_guided_left_and_gone_on_with(tmp_path: Path) -> None:
+def test_guided_left_and_gone_on_with(cli: Cli, tmp_path: Path) -> None:
     # Noticed by the first owner, then put aside.
-    first = medsec(tmp_path, "emergency", "--scenario", "insurance_line_down", typed="\n1\nq\n")
-    assert first.returncode == 3, first.stdout + first.stderr
+    first = cli("emergency", "--scenario", "insurance_line_down", typed="\n1\nq\n")
+    assert first.code == 3, first.out + first.err
     (folder,) = tmp_path.glob("drills/*")
-    assert "who reported (1 王建国" in first.stdout
+    assert "who reported (1 王建国" in first.out
     # Three steps, then the service is back before anybody goes manual; one is left out.
     typed = (
         "\n1\n\n李工\nn\n对方已受理\n\n赵科长\nb\n\n1\n\n1\n\n1\n\n1\ns\n桌面演练\n补上报告\n1\n2099-01-01\n可行\n"
     )
-    second = medsec(tmp_path, "emergency", "--resume", folder.name, typed=typed)
-    assert second.returncode == 1, second.stdout + second.stderr
+    second = cli("emergency", "--resume", folder.name, typed=typed)
+    assert second.code == 1, second.out + second.err
     value = load(folder)
     found = {step["id"]: step["standing"] for step in value["steps"]}
     assert found["manual_outpatient"] == found["manual_wards"] == "spared"

@@ -87,6 +87,11 @@ class Scenario(Strict):
         return found
 
 
+def names() -> list[str]:
+    """Return the ids of the scenarios that medsec brings along, which are the names of their files."""
+    return sorted(path.stem for path in (root() / _HOME).glob("*.yml"))
+
+
 def scenarios() -> dict[str, Scenario]:
     """Return the scenarios that medsec brings along, by their ids."""
     found = [read_scenario(path) for path in sorted((root() / _HOME).glob("*.yml"))]
@@ -102,7 +107,7 @@ def scenario(name: str) -> Scenario:
     """Return the scenario `name`, which may be a file of the site's own. Raises UsageError naming those that there are."""
     if name.endswith((".yml", ".yaml")) and Path(name).is_file():
         return read_scenario(Path(name))
-    known = scenarios()
+    known = names()
     if name not in known:
         raise UsageError(
             says(
@@ -110,4 +115,4 @@ def scenario(name: str) -> Scenario:
                 zh=f"--scenario {name!r}：没有该场景；可用：{'、'.join(known)}，或自编的 *.yml 文件",
             )
         )
-    return known[name]
+    return read_scenario(root() / _HOME / f"{name}.yml")

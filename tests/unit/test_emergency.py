@@ -17,7 +17,7 @@ from medsec_cli.main import build, main
 from medsec.drills.exercise import SESSION, Exercise, Moment, given_time, jumped, told_time
 from medsec.drills.exercise_record import Standing, faults, finish, judged, listed, missing, rendered
 from medsec.drills.record import RECORD, SUMS, load
-from medsec.drills.scenario import Due, read_scenario, scenario, scenarios
+from medsec.drills.scenario import Due, names, read_scenario, scenario, scenarios
 from medsec.errors import MedsecError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +89,7 @@ def test_back_entry_is_due_by_calendar_days() -> None:
 
 def test_the_source_plans_thresholds_are_in_every_scenario() -> None:
     found = scenarios()
+    assert list(found) == names()
     assert set(found) == {"insurance_line_down", "his_database_down", "ransomware", "power_failure"}
     for one in found.values():
         due = {step.id: step.due for step in one.steps if step.due is not None}

@@ -13,7 +13,7 @@ from pydantic import Field
 from medsec.catalogue.source import Strict, read_yaml, validate
 from medsec.drills.exercise import Exercise, given_time
 from medsec.drills.exercise_record import Listed, faults, finish, judged, listed, missing
-from medsec.drills.scenario import Step, scenario, scenarios
+from medsec.drills.scenario import Step, names, scenario
 from medsec.errors import MedsecError, UsageError
 from medsec.inventory import Inventory, load_inventory
 from medsec.text import Language, Text, in_language, says
@@ -53,7 +53,7 @@ class _Told(Strict):
 
 def emergency(say: Say, language: Language) -> click.Command:
     """Return the command `drill emergency`."""
-    known = [f"`{name}`" for name in scenarios()]
+    known = [f"`{name}`" for name in names()]
 
     @click.command(
         "emergency",
@@ -151,8 +151,8 @@ def _exercise(inventory: Inventory, name: str | None, resume: str | None) -> Exe
     if (name is None) == (resume is None):
         raise UsageError(
             says(
-                en=f"either --scenario or --resume RUN is needed; scenarios: {', '.join(scenarios())}",
-                zh=f"须给出 --scenario 或 --resume RUN 之一；可用场景：{'、'.join(scenarios())}",
+                en=f"either --scenario or --resume RUN is needed; scenarios: {', '.join(names())}",
+                zh=f"须给出 --scenario 或 --resume RUN 之一；可用场景：{'、'.join(names())}",
             )
         )
     if resume is not None:

@@ -1,10 +1,12 @@
-"""PostgreSQL's audit on every running server: the library, the settings, and their taking effect."""
+"""PostgreSQL on every running server: its audit, and who may reach it."""
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from typing import Any
 
 from pyinfra.api import FactBase, OperationError, StringCommand, operation
 from pyinfra.api.exceptions import FactProcessError
@@ -40,8 +42,17 @@ class Servers(FactBase[list[Server]]):
 
 def pgaudit(*arguments: str) -> str:
     """Return the command line that runs the role's `pgaudit.sh`."""
-    text = (_ROLE / "files/pgaudit.sh").read_text(encoding="utf-8")
-    return shlex.join(["sh", "-c", text, "pgaudit.sh", *arguments])
+    return _script("pgaudit.sh", *arguments)
+
+
+def pghba(*arguments: str) -> str:
+    """Return the command line that runs the role's `pghba.sh`."""
+    return _script("pghba.sh", *arguments)
+
+
+def _script(name: str, *arguments: str) -> str:
+    parts = [(_ROLE / "files" / file).read_text(encoding="utf-8") for file in ("postgresql.sh", name)]
+    return shlex.join(["sh", "-c", "".join(parts), name, *arguments])
 
 
 def _asked(params: Params) -> dict[str, str]:
@@ -52,13 +63,7 @@ def _asked(params: Params) -> dict[str, str]:
 def library_installed(*, params: Params) -> Generator[StringCommand]:
     """Install pgaudit for the servers that lack it. Fails where no server runs."""
     servers = host.get_fact(Servers, **_asked(params))
-    if not servers:
-        raise OperationError(
-            says(
-                en="the ledger says that PostgreSQL runs here, and no server is running; start it or correct the ledger",
-                zh="台账登记本机运行 PostgreSQL，但没有正在运行的服务；请启动服务或更正台账",
-            )
-        )
+    _require(servers)
     for major in sorted({server["major"] for server in servers if "library" in server["lacks"]}):
         yield StringCommand(
             "if command -v apt-get > /dev/null;"
@@ -87,3 +92,86 @@ def settings_in_effect(*, params: Params) -> Generator[StringCommand]:
     for server in host.get_fact(Servers, **_asked(params)):
         if server["lacks"]:
             yield StringCommand(pgaudit("settle", server["port"], *_asked(params).values()))
+
+
+class Reach(FactBase[list[dict[str, Any]]]):
+    """How each running server lets in more than it should, as `pghba.sh report` says."""
+
+    def command(self, listens: str, sets: str, methods: str) -> str:
+        return pghba("report", listens, sets, methods)
+
+    @staticmethod
+    def default() -> list[dict[str, Any]]:
+        """No running server is an empty answer."""
+        return []
+
+    def process(self, output: list[str]) -> list[dict[str, Any]]:
+        try:
+            return [json.loads(line) for line in output]
+        except ValueError as error:
+            raise FactProcessError(f"pghba.sh answered {output!r}") from error
+
+
+def _registered(params: Params) -> dict[str, str]:
+    return {
+        "listens": json.dumps(params.listens),
+        "sets": json.dumps(params.address_sets),
+        "methods": ",".join(params.methods),
+    }
+
+
+@operation()
+def nobody_cut_off(*, params: Params) -> Generator[StringCommand]:
+    """Refuse to go on where no server runs, or where narrowing would cut off whom it must not."""
+    servers = host.get_fact(Reach, **_registered(params))
+    _require(servers)
+    for server in servers:
+        if server["lacks"] and server["refuse"]:
+            raise OperationError(
+                says(
+                    en=f"the server on port {server['port']} is left as it is: {server['refuse']}",
+                    zh=f"端口 {server['port']} 上的服务保持原状，须先人工处理：{server['refuse']}",
+                )
+            )
+    yield from ()
+
+
+@operation()
+def rules_narrowed(*, params: Params) -> Generator[StringCommand]:
+    """Write the rules of each server that lets in more than the ledger registers."""
+    for server in host.get_fact(Reach, **_registered(params)):
+        if "rules" in server["lacks"]:
+            yield from content._inner(
+                dest=server["file"],
+                content=render(
+                    _ROLE / "templates/pg_hba.conf.j2", params.variables() | {"postgresql_server": server}
+                ),
+                mode="0640",
+                user=server["owner"],
+                group=server["owner"],
+                validate=_parsed_by(server["port"]),
+            )
+
+
+def _parsed_by(port: str) -> str:
+    # In base64, since every %s of the script would be taken for the file's place.
+    script = base64.b64encode(shlex.split(pghba())[2].encode()).decode("ascii")
+    return f'sh -c "$(echo {script} | base64 -d)" pghba.sh parse {port} %s'
+
+
+@operation()
+def reach_in_effect(*, params: Params) -> Generator[StringCommand]:
+    """Reload each server on which something has not taken effect; restart it where it listens for nobody."""
+    for server in host.get_fact(Reach, **_registered(params)):
+        if server["lacks"]:
+            yield StringCommand(pghba("settle", server["port"], *_registered(params).values()))
+
+
+def _require(servers: Sequence[Any]) -> None:
+    if not servers:
+        raise OperationError(
+            says(
+                en="the ledger says that PostgreSQL runs here, and no server is running; start it or correct the ledger",
+                zh="台账登记本机运行 PostgreSQL，但没有正在运行的服务；请启动服务或更正台账",
+            )
+        )

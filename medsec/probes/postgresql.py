@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +95,8 @@ done
 section end-of-servers
 """
 
-_ASK = r"""
+# What every question to one server begins with.
+_ABOUT = r"""
 export LC_ALL=C
 umask 077
 cd /
@@ -115,7 +116,9 @@ ask() { # DATABASE
 }
 section about
 printf '%s\t%s\t%s\t%s\n' "$port" "$data" "$(readlink "/proc/$pid/fd/2")" "$owner"
-section facts
+"""
+
+_ASK = r"""section facts
 ask postgres << 'SQL' || exit 94
 SELECT json_build_object(
   'version', current_setting('server_version_num')::int, 'user', current_user, 'recovery', pg_is_in_recovery(),
@@ -188,20 +191,34 @@ def servers(host: Host) -> list[Server]:
 
     Raises ProbeError when one cannot be asked: no psql, no local socket, no superuser by peer authentication.
     """
+    return [parse(pid, parts) for pid, parts in answers(host, _ASK)]
+
+
+def answers(host: Host, question: str) -> Iterator[tuple[int, dict[str, list[str]]]]:
+    """Yield for every PostgreSQL server that runs on `host` its process and the sections of what `question` prints.
+
+    + question: shell that ends with `section end`; `ask DATABASE` runs SQL from its input as the superuser, `section NAME` begins a section,
+      and `port`, `owner`, `program` (psql) and `data` speak of the server
+
+    Raises ProbeError when one cannot be asked.
+    """
     answer = host.run(_SCRIPT.replace("@MARK@", _MARK))
     parts = sections(answer.stdout)
     if answer.rc != 0 or "end-of-servers" not in parts:
         raise _not_asked(answer.stderr)
-    found = []
     for line in parts["servers"]:
         pid, _, program = line.partition("\t")
-        script = _ASK.replace("@MARK@", _MARK).replace("@PID@", str(int(pid))).replace("@PROGRAM@", program)
+        script = (
+            (_ABOUT + question)
+            .replace("@MARK@", _MARK)
+            .replace("@PID@", str(int(pid)))
+            .replace("@PROGRAM@", program)
+        )
         answer = host.run(script, once=True)
         parts = sections(answer.stdout)
         if answer.rc != 0 or "end" not in parts:
             raise _not_asked(answer.stderr)
-        found.append(parse(int(pid), parts))
-    return found
+        yield int(pid), parts
 
 
 def _not_asked(complaint: str) -> ProbeError:

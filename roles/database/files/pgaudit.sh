@@ -5,45 +5,11 @@
 #   pgaudit.sh scope                          the files that may be changed, and how to undo what is changed in SQL
 #   pgaudit.sh settle PORT CLASSES SECRETS    put what contradicts the drop-in out of use, reload, restart if that is needed
 # CLASSES: comma-separated classes of statements. SECRETS: statements | errors | off.
-set -eu
-export LC_ALL=C
-cd /
+# Run with postgresql.sh before it.
+# shellcheck disable=SC2154 # from there
 mode=$1
 shift
-tab=$(printf '\t')
 dropin_name=zz-medsec-audit.conf
-
-postmasters() { # PID<TAB>PROGRAM
-  for link in /proc/[0-9]*/exe; do
-    program=$(readlink "$link" 2> /dev/null) || continue
-    program=${program% (deleted)}
-    case $program in */postgres | */postmaster) ;; *) continue ;; esac
-    number=${link#/proc/}
-    number=${number%/exe}
-    parent=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$number/status") || continue
-    case $(readlink "/proc/$parent/exe" || true) in */postgres | */postgres' (deleted)' | */postmaster) continue ;; esac
-    printf '%s\t%s\n' "$number" "$program"
-  done
-}
-
-at() { # PID PROGRAM : everything below speaks of this server
-  pid=$1
-  bin=$(dirname "$2")
-  data=$(readlink "/proc/$pid/cwd")
-  port=$(sed -n 4p "$data/postmaster.pid")
-  socket=$(sed -n 5p "$data/postmaster.pid")
-  owner=$(stat -c %U "/proc/$pid")
-  psql=$bin/psql
-  if [ ! -x "$psql" ]; then psql=$(command -v psql); fi
-}
-
-ask() { # [DATABASE [PSQL-OPTION...]] : SQL on stdin
-  database=${1:-postgres}
-  if [ $# -gt 0 ]; then shift; fi
-  runuser -u "$owner" -- env -i PATH="$PATH" PGCONNECT_TIMEOUT=10 "$psql" -XAtqw -v ON_ERROR_STOP=1 "$@" -h "$socket" -p "$port" -d "$database"
-}
-
-databases() { echo 'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1' | ask; }
 
 # SQL for: does this value of pgaudit.log cover every wanted class? Later words overrule earlier ones.
 covers() { # EXPRESSION
@@ -71,13 +37,6 @@ overridden() { # whether a role, a database or a routine has a setting of its ow
       ask "$one" -v classes="$classes" -v secrets="$secrets"
   done
 }
-
-# Settings in force for sessions that have none of their own, as one row each; the superuser's own may differ.
-in_force="SELECT s.name, CASE WHEN s.source IN ('database', 'user', 'database user', 'client', 'session')
-  THEN coalesce((SELECT f.setting FROM pg_file_settings f WHERE f.name = s.name AND f.error IS NULL ORDER BY f.seqno DESC LIMIT 1), s.boot_val)
-  ELSE s.setting END AS value FROM pg_settings s"
-
-value() { echo "SELECT value FROM ($in_force) AS s WHERE name = '$1'" | ask; }
 
 library_present() {
   for folder in "$bin/../lib" /usr/lib64/pgsql "/usr/pgsql-$major/lib"; do
@@ -121,6 +80,7 @@ SQL
 }
 
 settle() {
+  describe
   wrong=$(echo "SELECT sourcefile || ':' || sourceline || ' ' || coalesce(name, '') || ': ' || error FROM pg_file_settings
     WHERE error IS NOT NULL AND error <> 'setting could not be applied'" | ask)
   if [ -n "$wrong" ]; then
@@ -157,15 +117,7 @@ SQL
   if [ -n "$waiting" ]; then
     # A server that is to load what is not there would not come up again.
     if ! library_present; then echo "pgaudit.so is not installed for PostgreSQL $major; the server is not restarted" >&2; exit 3; fi
-    unit=$(ps -o unit= -p "$pid")
-    case $unit in
-      *.service) systemctl restart "$unit" ;;
-      *) runuser -u "$owner" -- "$bin/pg_ctl" -D "$data" -m fast -w restart > /dev/null ;;
-    esac
-    for _ in $(seq 60); do
-      if echo 'SELECT 1' | ask > /dev/null 2>&1; then break; fi
-      sleep 1
-    done
+    restart
   fi
   case ",$(value shared_preload_libraries | tr -d "'\" ")," in
     *,pgaudit,*) ;;
@@ -205,42 +157,28 @@ SQL
   fi
 }
 
+tell() {
+  describe
+  if [ -d /var/log/postgresql ]; then folder=/var/log/postgresql; else folder=log; fi
+  printf '{"port": "%s", "major": "%s", "owner": "%s", "dropin": "%s", "preload": "%s", "collect": "%s", "log_directory": "%s", "lacks": "%s"}\n' \
+    "$port" "$major" "$owner" "$dropin" "$preload" "$collect" "$folder" "$lacks"
+}
+
 case $mode in
   scope)
     statements=$(mktemp)
     trap 'rm -f "$statements"' EXIT
-    postmasters | while IFS="$tab" read -r number program; do
-      at "$number" "$program"
-      scope
-    done
+    with_each scope
     ;;
   report)
     classes=$1
     secrets=$2
-    postmasters | while IFS="$tab" read -r number program; do
-      at "$number" "$program"
-      describe
-      if [ -d /var/log/postgresql ]; then folder=/var/log/postgresql; else folder=log; fi
-      printf '{"port": "%s", "major": "%s", "owner": "%s", "dropin": "%s", "preload": "%s", "collect": "%s", "log_directory": "%s", "lacks": "%s"}\n' \
-        "$port" "$major" "$owner" "$dropin" "$preload" "$collect" "$folder" "$lacks"
-    done
+    with_each tell
     ;;
   settle)
-    wanted=$1
     classes=$2
     secrets=$3
-    postmasters > /run/medsec-postmasters.$$
-    trap 'rm -f /run/medsec-postmasters.$$' EXIT
-    while IFS="$tab" read -r number program; do
-      at "$number" "$program"
-      if [ "$port" = "$wanted" ]; then
-        describe
-        settle
-        exit 0
-      fi
-    done < /run/medsec-postmasters.$$
-    echo "no server on port $wanted" >&2
-    exit 3
+    with_server "$1" settle
     ;;
   *) echo "unknown mode '$mode'" >&2; exit 2 ;;
 esac

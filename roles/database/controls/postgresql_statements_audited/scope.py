@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 from medsec.inventory import Params
-from medsec.resources import root
+from medsec.operations.postgresql import pgaudit
 
 
 def scope(params: Params) -> str:
     """Return the script that prints the servers' files of settings, and how to set again what would be reset in SQL."""
-    script = (root() / "roles/database/files/pgaudit.sh").read_text(encoding="utf-8")
-    return shlex.join(["sh", "-c", script, "pgaudit.sh", "scope"])
+    return pgaudit("scope")

@@ -27,6 +27,7 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
     "login_locked_after_failures": (FAIL, "no pam_faillock"),
     "logs_kept_six_months": (FAIL, "days"),
     "password_quality_enforced": (FAIL, "weak passwords are accepted"),
+    "postgresql_reached_by_ledger_only": (FAIL, "lets the superuser postgres in over the network"),
     "postgresql_statements_audited": (FAIL, "pgaudit is not loaded"),
     # The image holds nothing of the kind; TRUE_BECAUSE asks the package manager and the processes.
     "remote_control_software_absent": (PASS, ""),
@@ -37,7 +38,12 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
     "unneeded_services_gone": (PASS, ""),
     "usb_storage_refused": (FAIL, "can be loaded"),
 }
-DATABASE = {"database_backed_up_daily", "postgresql_statements_audited", "restore_drill_recent"}
+DATABASE = {
+    "database_backed_up_daily",
+    "postgresql_reached_by_ledger_only",
+    "postgresql_statements_audited",
+    "restore_drill_recent",
+}
 
 # For each pass, a question of another kind than the check's, answered by nothing printed where the pass is deserved.
 TRUE_BECAUSE = {
@@ -74,7 +80,7 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
     ),
     "his-db": (
         "mkdir -p /root/away; for f in $(find /usr -xdev -name psql); do mv $f /root/away/$(echo $f | tr / _); done",
-        {"postgresql_statements_audited": ERROR},
+        {"postgresql_reached_by_ledger_only": ERROR, "postgresql_statements_audited": ERROR},
     ),
     "backup": (
         "apt-get -qq -y install chrony > /dev/null; systemctl is-active chrony; "

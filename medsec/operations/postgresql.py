@@ -77,13 +77,20 @@ def audit_settings(*, params: Params) -> Generator[StringCommand]:
     """Write the drop-in of each server whose settings do not audit what they should."""
     for server in host.get_fact(Servers, **_asked(params)):
         if "settings" in server["lacks"]:
-            folder = shlex.quote(server["dropin"].rsplit("/", 1)[0])
-            owner = server["owner"]
-            yield StringCommand(f"[ -d {folder} ] || install -d -o {owner} -g {owner} -m 0755 {folder}")
-            text = render(_ROLE / "templates/pgaudit.conf.j2", params.variables() | {"postgresql_server": server})
-            yield from content._inner(
-                dest=server["dropin"], content=text, mode="0640", user=owner, group=owner, validate=None
+            yield from _dropins(
+                server, ("pgaudit.conf.j2", "dropin"), ("pg_libraries.conf.j2", "libraries"), params=params
             )
+
+
+def _dropins(server: Server, *files: tuple[str, str], params: Params) -> Generator[StringCommand]:
+    """Write drop-ins of a server; each is a template and what `server` calls its place."""
+    folder, owner = shlex.quote(server["dropin"].rsplit("/", 1)[0]), server["owner"]
+    yield StringCommand(f"[ -d {folder} ] || install -d -o {owner} -g {owner} -m 0755 {folder}")
+    for source, place in files:
+        text = render(_ROLE / "templates" / source, params.variables() | {"postgresql_server": server})
+        yield from content._inner(
+            dest=server[place], content=text, mode="0640", user=owner, group=owner, validate=None
+        )
 
 
 @operation()
@@ -175,3 +182,46 @@ def _require(servers: Sequence[Any]) -> None:
                 zh="台账登记本机运行 PostgreSQL，但没有正在运行的服务；请启动服务或更正台账",
             )
         )
+
+
+class Passwords(FactBase[list[Server]]):
+    """Each running server and what it lacks, as `pgpasswords.sh report` says."""
+
+    def command(self, delay: str) -> str:
+        return pgpasswords("report", delay)
+
+    @staticmethod
+    def default() -> list[Server]:
+        """No running server is an empty answer."""
+        return []
+
+    def process(self, output: list[str]) -> list[Server]:
+        try:
+            return [json.loads(line) for line in output]
+        except ValueError as error:
+            raise FactProcessError(f"pgpasswords.sh answered {output!r}") from error
+
+
+def pgpasswords(*arguments: str) -> str:
+    """Return the command line that runs the role's `pgpasswords.sh`."""
+    return _script("pgpasswords.sh", *arguments)
+
+
+@operation()
+def password_settings(*, params: Params) -> Generator[StringCommand]:
+    """Write the drop-ins of each server that takes weak passwords. Fails where no server runs."""
+    servers = host.get_fact(Passwords, delay=str(params.delay_ms))
+    _require(servers)
+    for server in servers:
+        if "settings" in server["lacks"]:
+            yield from _dropins(
+                server, ("pg_passwords.conf.j2", "dropin"), ("pg_libraries.conf.j2", "libraries"), params=params
+            )
+
+
+@operation()
+def passwords_in_effect(*, params: Params) -> Generator[StringCommand]:
+    """Reload each server on which something has not taken effect, and restart it where that is needed."""
+    for server in host.get_fact(Passwords, delay=str(params.delay_ms)):
+        if server["lacks"]:
+            yield StringCommand(pgpasswords("settle", server["port"], str(params.delay_ms)))

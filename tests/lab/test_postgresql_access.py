@@ -49,7 +49,9 @@ def server(fresh_host: Callable[..., LabHost]) -> LabHost:
 @pytest.fixture
 def site_of(lab: Lab, server: LabHost, tmp_path: Path) -> Callable[[LabHost], Inventory]:
     def make(application: LabHost) -> Inventory:
-        listens = [{"port": 5432, "protocol": "tcp", "process": "postgres", "sources": ["app"], "purpose": site.BOTH}]
+        listens = [
+            {"port": 5432, "protocol": "tcp", "process": "postgres", "sources": ["app"], "purpose": site.BOTH}
+        ]
         entries = {"db": site.entry(server, listens=listens, runs=["postgresql"])}
         sets = {"management": site.console(server), "app": [f"{application.address}/32"]}
         return site.write(tmp_path / "inventory", lab, {"db": server}, entries, sets)
@@ -98,5 +100,7 @@ def test_nobody_who_works_is_cut_off(
         assert "the password of his is stored as md5" in failed
         assert f"his is connected from {other.address}, which the ledger does not register" in failed
     finding = site.verdict(inventory, CONTROL, "db")
-    assert f"connected now from addresses that the ledger does not register: his ({other.address})" in finding.text.en
+    assert (
+        f"connected now from addresses that the ledger does not register: his ({other.address})" in finding.text.en
+    )
     assert root(server, f"cat {HBA}") == before

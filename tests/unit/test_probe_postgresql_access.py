@@ -9,7 +9,11 @@ import pytest
 
 from medsec.probes.postgresql_access import Access, Addresses, Role, rule_of
 
-OWN = [ipaddress.ip_interface("10.66.1.20/24"), ipaddress.ip_interface("fd66::20/64"), ipaddress.ip_interface("127.0.0.1/8")]
+OWN = [
+    ipaddress.ip_interface("10.66.1.20/24"),
+    ipaddress.ip_interface("fd66::20/64"),
+    ipaddress.ip_interface("127.0.0.1/8"),
+]
 ROLES = (
     Role("postgres", superuser=True),
     Role("his", superuser=False, groups=frozenset({"apps"})),
@@ -20,7 +24,9 @@ ROLES = (
 def access(*lines: str) -> Access:
     """Return a server with these rules, written as the view of PostgreSQL shows them: TYPE DATABASES USERS [ADDRESS [MASK]] METHOD."""
     rules = [rule_of(row(number, line), OWN) for number, line in enumerate(lines, 1)]
-    return Access("server", 5432, "*", (), (), (), tuple(rules), (), ROLES, ("his", "postgres"), Addresses(), (), {})
+    return Access(
+        "server", 5432, "*", (), (), (), tuple(rules), (), ROLES, ("his", "postgres"), Addresses(), (), {}
+    )
 
 
 def row(number: int, line: str) -> dict[str, Any]:

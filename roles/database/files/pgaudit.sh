@@ -1,6 +1,6 @@
 #!/bin/sh
 # Tells what each running PostgreSQL server lacks for its statements to be audited, and makes written settings take effect.
-#   pgaudit.sh report CLASSES SECRETS         a line of JSON for each server: port, major version, owner, drop-in, libraries to
+#   pgaudit.sh report CLASSES SECRETS         a line of JSON for each server: port, major version, owner, drop-ins, libraries to
 #       preload, whether the server must collect its own log and where, and what it lacks (of: library settings effect)
 #   pgaudit.sh scope                          the files that may be changed, and how to undo what is changed in SQL
 #   pgaudit.sh settle PORT CLASSES SECRETS    put what contradicts the drop-in out of use, reload, restart if that is needed
@@ -38,19 +38,10 @@ overridden() { # whether a role, a database or a routine has a setting of its ow
   done
 }
 
-library_present() {
-  for folder in "$bin/../lib" /usr/lib64/pgsql "/usr/pgsql-$major/lib"; do
-    if [ -e "$folder/pgaudit.so" ]; then return 0; fi
-  done
-  return 1
-}
-
-describe() { # sets major, dropin, preload, collect, lacks
-  major=$(echo "SELECT current_setting('server_version_num')::int / 10000" | ask)
+describe() { # sets dropin, preload, collect, lacks
   dropin=$(dirname "$(value config_file)")/conf.d/$dropin_name
-  loaded=$(value shared_preload_libraries)
-  preload=$(printf '%s' "$loaded" | tr -d "'\" ")
-  case ",$preload," in *,pgaudit,*) ;; *) preload=${preload:+$preload,}pgaudit ;; esac
+  libraries=$(dirname "$dropin")/zz-medsec-libraries.conf
+  preload=$(with_libraries pgaudit)
   destination=$(value log_destination)
   collector=$(value logging_collector)
   collect=no
@@ -61,7 +52,7 @@ describe() { # sets major, dropin, preload, collect, lacks
   esac
   if grep -qs '^logging_collector' "$dropin"; then kept=yes; else kept=no; fi
   lacks=
-  if ! library_present; then lacks=library; fi
+  if ! library_present pgaudit; then lacks=library; fi
   wanting=$(ask postgres -v classes="$classes" -v secrets="$secrets" << SQL
 WITH f AS ($in_force), v AS (SELECT
   (SELECT value FROM f WHERE name = 'pgaudit.log') AS log, (SELECT value FROM f WHERE name = 'shared_preload_libraries') AS preload,
@@ -81,28 +72,12 @@ SQL
 
 settle() {
   describe
-  wrong=$(echo "SELECT sourcefile || ':' || sourceline || ' ' || coalesce(name, '') || ': ' || error FROM pg_file_settings
-    WHERE error IS NOT NULL AND error <> 'setting could not be applied'" | ask)
-  if [ -n "$wrong" ]; then
-    echo "the server on port $port would refuse its settings, which are left as they are: $wrong" >&2
-    exit 3
-  fi
-  if [ -e "$dropin" ]; then
-    printf "SELECT DISTINCT f.sourcefile, f.sourceline, f.name FROM pg_file_settings f JOIN pg_file_settings o
-      ON o.name = f.name AND o.sourcefile = :'dropin' WHERE f.sourcefile <> o.sourcefile AND f.seqno > o.seqno ORDER BY 1, 2" |
-      ask postgres -v dropin="$dropin" -F "$tab" | while IFS="$tab" read -r file line name; do
-        case $file in
-          */postgresql.auto.conf) echo "ALTER SYSTEM RESET $name" | ask ;;
-          *) sed -i "${line}s/^/# put out of use by medsec (postgresql_statements_audited): /" "$file" ;;
-        esac
-      done
-  fi
+  refused_settings
+  undo_later "$dropin" postgresql_statements_audited
+  undo_later "$libraries" postgresql_statements_audited
   ask postgres -v classes="$classes" -v secrets="$secrets" << SQL
-SELECT format('ALTER %s RESET %I', CASE WHEN o.setrole = 0 AND o.setdatabase = 0 THEN 'ROLE ALL'
-    WHEN o.setrole = 0 THEN format('DATABASE %I', d.datname)
-    ELSE format('ROLE %I', r.rolname) || coalesce(format(' IN DATABASE %I', d.datname), '') END, split_part(c, '=', 1))
-  FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
-  unnest(o.setconfig) AS c WHERE $(silences "lower(split_part(c, '=', 1))" "substr(c, strpos(c, '=') + 1)") \\gexec
+SELECT format('ALTER %s RESET %I', subject, split_part(c, '=', 1)) FROM $own_settings
+  WHERE $(silences "lower(split_part(c, '=', 1))" "substr(c, strpos(c, '=') + 1)") \\gexec
 SQL
   databases | while IFS= read -r one; do
     ask "$one" -v classes="$classes" -v secrets="$secrets" << SQL
@@ -113,31 +88,24 @@ SQL
   echo 'SELECT pg_reload_conf()' | ask > /dev/null
   sleep 1
   waiting=$(echo 'SELECT 1 FROM pg_settings WHERE pending_restart LIMIT 1' | ask)
-  case ",$(value shared_preload_libraries | tr -d "'\" ")," in *,pgaudit,*) ;; *) waiting=1 ;; esac
+  if ! loaded pgaudit; then waiting=1; fi
   if [ -n "$waiting" ]; then
     # A server that is to load what is not there would not come up again.
-    if ! library_present; then echo "pgaudit.so is not installed for PostgreSQL $major; the server is not restarted" >&2; exit 3; fi
+    if ! library_present pgaudit; then echo "pgaudit.so is not installed for PostgreSQL $major; the server is not restarted" >&2; exit 3; fi
     restart
   fi
-  case ",$(value shared_preload_libraries | tr -d "'\" ")," in
-    *,pgaudit,*) ;;
-    *) echo "pgaudit is still not loaded on port $port; does the server's command line set shared_preload_libraries?" >&2; exit 3 ;;
-  esac
+  if ! loaded pgaudit; then
+    echo "pgaudit is still not loaded on port $port; does the server's command line set shared_preload_libraries?" >&2
+    exit 3
+  fi
 }
 
 # Lines "file PATH" and "undo SCRIPT" (base64): statements that set again what `settle` may reset.
 scope() {
-  config=$(dirname "$(value config_file)")
-  for path in "$config/postgresql.conf" "$config/conf.d" "$data/postgresql.auto.conf"; do printf 'file\t%s\n' "$path"; done
+  settings_files
   {
-    ask postgres << 'SQL'
-SELECT format('ALTER %s SET %I TO %L;', CASE WHEN o.setrole = 0 AND o.setdatabase = 0 THEN 'ROLE ALL'
-    WHEN o.setrole = 0 THEN format('DATABASE %I', d.datname)
-    ELSE format('ROLE %I', r.rolname) || coalesce(format(' IN DATABASE %I', d.datname), '') END,
-    split_part(c, '=', 1), substr(c, strpos(c, '=') + 1))
-  FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
-  unnest(o.setconfig) AS c WHERE split_part(c, '=', 1) ~* '^(pgaudit[.]|log_)'
-SQL
+    echo "SELECT format('ALTER %s SET %I TO %L;', subject, split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)) FROM $own_settings
+      WHERE split_part(c, '=', 1) ~* '^(pgaudit[.]|log_)'" | ask
     databases | while IFS= read -r one; do
       printf '\\connect %s\n' "$one"
       ask "$one" << 'SQL'
@@ -145,31 +113,18 @@ SELECT format('ALTER ROUTINE %s SET %I TO %L;', p.oid::regprocedure, split_part(
   FROM pg_proc p, unnest(p.proconfig) AS c WHERE split_part(c, '=', 1) ~* '^(pgaudit[.]|log_)'
 SQL
     done
-  } > "$statements"
-  if grep -q '^ALTER' "$statements"; then
-    {
-      # shellcheck disable=SC2016 # for the shell that undoes
-      printf 'runuser -u %s -- env -i PATH="$PATH" %s -Xqw -v ON_ERROR_STOP=1 -h %s -p %s -d postgres << "END_OF_STATEMENTS"\n' "$owner" "$psql" "$socket" "$port"
-      cat "$statements"
-      echo END_OF_STATEMENTS
-    } | base64 -w 0 | sed "s/.*/undo$tab&/"
-    echo
-  fi
+  } | undo_by
 }
 
 tell() {
   describe
   if [ -d /var/log/postgresql ]; then folder=/var/log/postgresql; else folder=log; fi
-  printf '{"port": "%s", "major": "%s", "owner": "%s", "dropin": "%s", "preload": "%s", "collect": "%s", "log_directory": "%s", "lacks": "%s"}\n' \
-    "$port" "$major" "$owner" "$dropin" "$preload" "$collect" "$folder" "$lacks"
+  printf '{"port": "%s", "major": "%s", "owner": "%s", "dropin": "%s", "libraries": "%s", "preload": "%s", "collect": "%s", "log_directory": "%s", "lacks": "%s"}\n' \
+    "$port" "$major" "$owner" "$dropin" "$libraries" "$preload" "$collect" "$folder" "$lacks"
 }
 
 case $mode in
-  scope)
-    statements=$(mktemp)
-    trap 'rm -f "$statements"' EXIT
-    with_each scope
-    ;;
+  scope) with_each scope ;;
   report)
     classes=$1
     secrets=$2

@@ -26,6 +26,7 @@ at() { # PID PROGRAM : everything below speaks of this server
   port=$(sed -n 4p "$data/postmaster.pid")
   socket=$(sed -n 5p "$data/postmaster.pid")
   owner=$(stat -c %U "/proc/$pid")
+  major=$(cat "$data/PG_VERSION")
   psql=$bin/psql
   if [ ! -x "$psql" ]; then psql=$(command -v psql); fi
 }
@@ -44,6 +45,73 @@ in_force="SELECT s.name, CASE WHEN s.source IN ('database', 'user', 'database us
   ELSE s.setting END AS value FROM pg_settings s"
 
 value() { echo "SELECT value FROM ($in_force) AS s WHERE name = '$1'" | ask; }
+
+# What the server would load at its next start, for several controls want libraries of it: the one list of them all is kept in
+# a drop-in of its own.
+with_libraries() { # NAME... : the configured list, with those that it lacks
+  list=$(echo "SELECT coalesce((SELECT setting FROM pg_file_settings WHERE name = 'shared_preload_libraries'
+    AND (error IS NULL OR error = 'setting could not be applied') ORDER BY seqno DESC LIMIT 1), current_setting('shared_preload_libraries'))" |
+    ask | tr -d "'\" ")
+  for one in "$@"; do
+    case ",$list," in *,"$one",*) ;; *) list=${list:+$list,}$one ;; esac
+  done
+  printf '%s' "$list"
+}
+
+loaded() { # NAME : whether the server runs with it
+  case ",$(value shared_preload_libraries | tr -d "'\" ")," in *,"$1",*) ;; *) return 1 ;; esac
+}
+
+library_present() { # NAME
+  for folder in "$bin/../lib" /usr/lib64/pgsql "/usr/pgsql-$major/lib"; do
+    if [ -e "$folder/$1.so" ]; then return 0; fi
+  done
+  return 1
+}
+
+refused_settings() { # stop where the server would not take its files
+  wrong=$(echo "SELECT sourcefile || ':' || sourceline || ' ' || coalesce(name, '') || ': ' || error FROM pg_file_settings
+    WHERE error IS NOT NULL AND error <> 'setting could not be applied'" | ask)
+  if [ -n "$wrong" ]; then
+    echo "the server on port $port would refuse its settings, which are left as they are: $wrong" >&2
+    exit 3
+  fi
+}
+
+undo_later() { # DROP-IN CONTROL : put out of use what is read after it and says otherwise
+  if [ ! -e "$1" ]; then return; fi
+  printf "SELECT DISTINCT f.sourcefile, f.sourceline, f.name FROM pg_file_settings f JOIN pg_file_settings o
+    ON o.name = f.name AND o.sourcefile = :'dropin' WHERE f.sourcefile <> o.sourcefile AND f.seqno > o.seqno ORDER BY 1, 2" |
+    ask postgres -v dropin="$1" -F "$tab" | while IFS="$tab" read -r file line name; do
+      case $file in
+        */postgresql.auto.conf) echo "ALTER SYSTEM RESET $name" | ask ;;
+        *) sed -i "${line}s/^/# put out of use by medsec ($2): /" "$file" ;;
+      esac
+    done
+}
+
+# Settings that a role or a database has of its own, as c, NAME=VALUE, of `subject`.
+own_settings="(SELECT c, CASE WHEN o.setrole = 0 AND o.setdatabase = 0 THEN 'ROLE ALL'
+    WHEN o.setrole = 0 THEN format('DATABASE %I', d.datname)
+    ELSE format('ROLE %I', r.rolname) || coalesce(format(' IN DATABASE %I', d.datname), '') END AS subject
+  FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
+  unnest(o.setconfig) AS c) AS own"
+
+undo_by() { # a script on stdout, in base64 after the word undo, that makes the server take the statements on stdin; nothing where there are none
+  statements=$(cat)
+  case $statements in *ALTER*) ;; *) return ;; esac
+  {
+    # shellcheck disable=SC2016 # for the shell that undoes
+    printf 'runuser -u %s -- env -i PATH="$PATH" %s -Xqw -v ON_ERROR_STOP=1 -h %s -p %s -d postgres << "END_OF_STATEMENTS"\n' "$owner" "$psql" "$socket" "$port"
+    printf '%s\nEND_OF_STATEMENTS\n' "$statements"
+  } | base64 -w 0 | sed "s/.*/undo$tab&/"
+  echo
+}
+
+settings_files() {
+  config=$(dirname "$(value config_file)")
+  for path in "$config/postgresql.conf" "$config/conf.d" "$data/postgresql.auto.conf"; do printf 'file\t%s\n' "$path"; done
+}
 
 restart() { # by the service manager where it started the server
   unit=$(ps -o unit= -p "$pid")

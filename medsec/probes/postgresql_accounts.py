@@ -1,0 +1,127 @@
+"""The accounts of the PostgreSQL servers on a host: how their passwords are kept, and what they may do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from testinfra.host import Host
+
+from medsec.errors import ProbeError
+from medsec.probes import postgresql
+from medsec.text import says
+
+# What PostgreSQL answers to a password that its guard refuses (passwordcheck, credcheck).
+_REFUSED = ("22023", "28000", "28P01")
+
+
+@dataclass(frozen=True)
+class Account:
+    """A role that may log in. `verifier` tells how its password is kept: scram, md5, other, or "" where it has none."""
+
+    name: str
+    superuser: bool
+    verifier: str
+    until: str
+    powers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """One running server and its accounts."""
+
+    name: str
+    owner: str
+    settings: Mapping[str, str]
+    pending: tuple[str, ...]
+    # Roles and databases with a way of their own to keep new passwords: "role his", and the value.
+    overrides: Mapping[str, str]
+    accounts: tuple[Account, ...]
+    # For each database the schemas in which everybody may create.
+    open_schemas: Mapping[str, tuple[str, ...]]
+    # What became of each password tried, by its kind: True where it was taken. Empty on a standby, which takes no writes.
+    taken: Mapping[str, bool]
+
+
+# Passwords are tried on a role that nobody ever sees: the transaction is rolled back. The last one must be taken, or the
+# refusals prove nothing.
+_QUESTION = r"""
+section facts
+ask postgres << 'SQL' || exit 94
+WITH RECURSIVE up(role, oid) AS (SELECT oid, oid FROM pg_authid WHERE rolcanlogin UNION SELECT up.role, m.roleid FROM up JOIN pg_auth_members m ON m.member = up.oid)
+SELECT json_build_object('super', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), 'version', current_setting('server_version_num')::int,
+  'settings', (SELECT json_object_agg(name, CASE WHEN source IN ('database', 'user', 'database user', 'client', 'session') THEN reset_val ELSE setting END)
+    FROM pg_settings WHERE name IN ('password_encryption', 'shared_preload_libraries', 'auth_delay.milliseconds')),
+  'pending', ARRAY(SELECT name FROM pg_settings WHERE pending_restart AND name = 'shared_preload_libraries'),
+  'overrides', (SELECT json_object_agg(coalesce(nullif(concat_ws(' ', 'role ' || r.rolname, 'database ' || d.datname), ''), 'every role'), substr(c, 21))
+    FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
+    unnest(o.setconfig) AS c WHERE c LIKE 'password_encryption=%'),
+  'accounts', (SELECT json_agg(json_build_array(rolname, rolsuper, CASE WHEN rolpassword IS NULL THEN '' WHEN rolpassword LIKE 'SCRAM-SHA-256$%' THEN 'scram'
+      WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE 'other' END, coalesce(rolvaliduntil::text, ''),
+    ARRAY(SELECT DISTINCT p FROM up JOIN pg_authid g ON g.oid = up.oid, unnest(ARRAY[CASE WHEN g.rolsuper AND g.oid <> a.oid THEN 'SUPERUSER' END, CASE WHEN g.rolcreaterole THEN 'CREATEROLE' END,
+      CASE WHEN g.rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN g.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files') THEN g.rolname END]) AS p
+      WHERE up.role = a.oid AND p IS NOT NULL ORDER BY p))) FROM pg_authid a WHERE rolcanlogin));
+SQL
+section schemas
+echo 'SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1' | ask postgres | while IFS= read -r database; do
+  echo "SELECT json_build_array(current_database(), ARRAY(SELECT nspname FROM pg_namespace WHERE has_schema_privilege('public', oid, 'CREATE')))" |
+    ask "$database" || printf '%s\n' "$database"
+done
+section tried
+if [ "$(echo 'SELECT pg_is_in_recovery()' | ask postgres)" = f ]; then
+  role=medsec_password_$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
+  for word in "short a1b2c3" "letters abcdefghijkl" "name $role-1" "strong $(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')-Zq7"; do
+    said=$(printf "\\set VERBOSITY verbose\nBEGIN;\nCREATE ROLE %s LOGIN PASSWORD '%s';\nROLLBACK;\n" "$role" "${word#* }" | ask postgres 2>&1 > /dev/null) && said=taken
+    printf '%s\t%s\n' "${word%% *}" "$said" | head -n 1
+  done
+fi
+section end
+"""
+
+
+def servers(host: Host) -> list[Accounts]:
+    """Return every PostgreSQL server that runs on `host`. Raises ProbeError when one cannot be asked."""
+    return [parse(parts) for _, parts in postgresql.answers(host, _QUESTION)]
+
+
+def parse(parts: Mapping[str, list[str]]) -> Accounts:
+    """Return the server that the sections of the answer tell of. Raises ProbeError when they cannot be relied on."""
+    port, data, _, owner = parts["about"][0].split("\t")
+    facts: dict[str, Any] = json.loads("".join(parts["facts"]))
+    name = f"PostgreSQL {facts['version'] // 10000} (port {port}, {data})"
+    if not facts["super"] or not facts["accounts"] or not parts["schemas"]:
+        raise _unreliable(name, "no superuser, no account or no database")
+    try:
+        schemas = dict(json.loads(line) for line in parts["schemas"])
+    except ValueError:
+        raise _unreliable(name, "; ".join(parts["schemas"])) from None
+    return Accounts(
+        name=name,
+        owner=owner,
+        settings=facts["settings"],
+        pending=tuple(facts["pending"]),
+        overrides=facts["overrides"] or {},
+        accounts=tuple(Account(one[0], one[1], one[2], one[3], tuple(one[4])) for one in facts["accounts"]),
+        open_schemas={database: tuple(found) for database, found in schemas.items() if found},
+        taken=dict(_taken(name, parts.get("tried", []))),
+    )
+
+
+def _taken(name: str, lines: list[str]) -> Iterator[tuple[str, bool]]:
+    for line in lines:
+        kind, _, said = line.partition("\t")
+        state = re.search(r":\s+([0-9A-Z]{5}):", said)
+        if said != "taken" and not (state and state.group(1) in _REFUSED):
+            raise _unreliable(name, f"{kind}: {said}")
+        if kind == "strong" and said != "taken":
+            raise _unreliable(name, f"a long random password is refused as well: {said}")
+        yield kind, said == "taken"
+
+
+def _unreliable(name: str, why: str) -> ProbeError:
+    return ProbeError(
+        says(en=f"the accounts of {name} could not be asked for: {why}", zh=f"无法查询 {name} 的账户：{why}")
+    )

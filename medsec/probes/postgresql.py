@@ -243,6 +243,18 @@ def sections(output: str) -> dict[str, list[str]]:
     return found
 
 
+def groups(role: str, members: Sequence[Sequence[str]]) -> frozenset[str]:
+    """Return the groups that `role` belongs to, however indirectly; `members` are pairs of a member and its group."""
+    found: set[str] = set()
+    todo = [role]
+    while todo:
+        name = todo.pop()
+        new = {group for member, group in members if member == name} - found
+        found |= new
+        todo += new
+    return frozenset(found)
+
+
 def parse(pid: int, parts: Mapping[str, list[str]]) -> Server:
     """Return the server that the script's sections tell of. Raises ProbeError when the role asked is no superuser."""
     port, data, log, _ = parts["about"][0].split("\t")

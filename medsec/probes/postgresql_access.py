@@ -219,7 +219,7 @@ SELECT json_build_object('super', (SELECT rolsuper FROM pg_roles WHERE rolname =
   'listens', current_setting('listen_addresses'), 'loaded', extract(epoch FROM pg_conf_load_time()),
   'pending', ARRAY(SELECT name FROM pg_settings WHERE pending_restart AND name IN ('listen_addresses', 'port', 'hba_file', 'ident_file')),
   'rules', (SELECT json_agg(row_to_json(r)) FROM pg_hba_file_rules r), 'databases', ARRAY(SELECT datname FROM pg_database WHERE datallowconn),
-  'roles', (SELECT json_agg(json_build_object('name', rolname, 'super', rolsuper)) FROM pg_roles WHERE rolcanlogin),
+  'roles', (SELECT json_agg(json_build_object('name', rolname, 'super', rolsuper, 'login', rolcanlogin)) FROM pg_authid),
   'members', (SELECT json_agg(json_build_array(pg_get_userbyid(member), pg_get_userbyid(roleid))) FROM pg_auth_members),
   'peers', (SELECT json_agg(DISTINCT jsonb_build_array(coalesce(usename, ''), host(client_addr))) FROM pg_stat_activity WHERE client_addr IS NOT NULL));
 SQL
@@ -294,17 +294,9 @@ def parse(parts: Mapping[str, list[str]]) -> Access:
 
 
 def _roles(roles: Iterable[Mapping[str, Any]], members: Sequence[Sequence[str]]) -> Iterator[Role]:
-    above: dict[str, set[str]] = {}
-    for member, group in members:
-        above.setdefault(member, set()).add(group)
     for role in roles:
-        groups: set[str] = set()
-        todo = [role["name"]]
-        while todo:
-            new = above.get(todo.pop(), set()) - groups
-            groups |= new
-            todo += new
-        yield Role(role["name"], role["super"], frozenset(groups))
+        if role["login"]:
+            yield Role(role["name"], role["super"], postgresql.groups(role["name"], members))
 
 
 def rule_of(row: Mapping[str, Any], own: Sequence[ipaddress.IPv4Interface | ipaddress.IPv6Interface]) -> Rule:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,12 +46,14 @@ class Accounts:
     taken: Mapping[str, bool]
 
 
+# Groups of PostgreSQL's own whose members reach the server's files and programs.
+_ON_THE_SERVER = frozenset({"pg_execute_server_program", "pg_write_server_files", "pg_read_server_files"})
+
 # Passwords are tried on a role that nobody ever sees: the transaction is rolled back. The last one must be taken, or the
 # refusals prove nothing.
 _QUESTION = r"""
 section facts
 ask postgres << 'SQL' || exit 94
-WITH RECURSIVE up(role, oid) AS (SELECT oid, oid FROM pg_authid WHERE rolcanlogin UNION SELECT up.role, m.roleid FROM up JOIN pg_auth_members m ON m.member = up.oid)
 SELECT json_build_object('super', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), 'version', current_setting('server_version_num')::int,
   'settings', (SELECT json_object_agg(name, CASE WHEN source IN ('database', 'user', 'database user', 'client', 'session') THEN reset_val ELSE setting END)
     FROM pg_settings WHERE name IN ('password_encryption', 'shared_preload_libraries', 'auth_delay.milliseconds')),
@@ -59,11 +61,9 @@ SELECT json_build_object('super', (SELECT rolsuper FROM pg_roles WHERE rolname =
   'overrides', (SELECT json_object_agg(coalesce(nullif(concat_ws(' ', 'role ' || r.rolname, 'database ' || d.datname), ''), 'every role'), substr(c, 21))
     FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
     unnest(o.setconfig) AS c WHERE c LIKE 'password_encryption=%'),
-  'accounts', (SELECT json_agg(json_build_array(rolname, rolsuper, CASE WHEN rolpassword IS NULL THEN '' WHEN rolpassword LIKE 'SCRAM-SHA-256$%' THEN 'scram'
-      WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE 'other' END, coalesce(rolvaliduntil::text, ''),
-    ARRAY(SELECT DISTINCT p FROM up JOIN pg_authid g ON g.oid = up.oid, unnest(ARRAY[CASE WHEN g.rolsuper AND g.oid <> a.oid THEN 'SUPERUSER' END, CASE WHEN g.rolcreaterole THEN 'CREATEROLE' END,
-      CASE WHEN g.rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN g.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files') THEN g.rolname END]) AS p
-      WHERE up.role = a.oid AND p IS NOT NULL ORDER BY p))) FROM pg_authid a WHERE rolcanlogin));
+  'roles', (SELECT json_agg(json_build_object('name', rolname, 'super', rolsuper, 'login', rolcanlogin, 'CREATEROLE', rolcreaterole, 'BYPASSRLS', rolbypassrls,
+    'until', rolvaliduntil, 'verifier', CASE WHEN rolpassword LIKE 'SCRAM-SHA-256$%' THEN 'scram' WHEN rolpassword LIKE 'md5%' THEN 'md5' WHEN rolpassword <> '' THEN 'other' END)) FROM pg_authid),
+  'members', (SELECT json_agg(json_build_array(pg_get_userbyid(member), pg_get_userbyid(roleid))) FROM pg_auth_members));
 SQL
 section schemas
 echo 'SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1' | ask postgres | while IFS= read -r database; do
@@ -92,7 +92,7 @@ def parse(parts: Mapping[str, list[str]]) -> Accounts:
     port, data, _, owner = parts["about"][0].split("\t")
     facts: dict[str, Any] = json.loads("".join(parts["facts"]))
     name = f"PostgreSQL {facts['version'] // 10000} (port {port}, {data})"
-    if not facts["super"] or not facts["accounts"] or not parts["schemas"]:
+    if not facts["super"] or not facts["roles"] or not parts["schemas"]:
         raise _unreliable(name, "no superuser, no account or no database")
     try:
         schemas = dict(json.loads(line) for line in parts["schemas"])
@@ -104,10 +104,24 @@ def parse(parts: Mapping[str, list[str]]) -> Accounts:
         settings=facts["settings"],
         pending=tuple(facts["pending"]),
         overrides=facts["overrides"] or {},
-        accounts=tuple(Account(one[0], one[1], one[2], one[3], tuple(one[4])) for one in facts["accounts"]),
+        accounts=tuple(_accounts(facts["roles"], facts["members"] or [])),
         open_schemas={database: tuple(found) for database, found in schemas.items() if found},
         taken=dict(_taken(name, parts.get("tried", []))),
     )
+
+
+def _accounts(roles: Sequence[Mapping[str, Any]], members: Sequence[Sequence[str]]) -> Iterator[Account]:
+    known = {role["name"]: role for role in roles}
+    for role in roles:
+        if not role["login"]:
+            continue
+        above = [known[name] for name in postgresql.groups(role["name"], members)]
+        powers = {name for one in (role, *above) for name in ("CREATEROLE", "BYPASSRLS") if one[name]}
+        powers |= {"SUPERUSER" for one in above if one["super"]}
+        powers |= {one["name"] for one in above} & _ON_THE_SERVER
+        yield Account(
+            role["name"], role["super"], role["verifier"] or "", role["until"] or "", tuple(sorted(powers))
+        )
 
 
 def _taken(name: str, lines: list[str]) -> Iterator[tuple[str, bool]]:

@@ -48,5 +48,7 @@ def test_controls_fail_and_are_remedied_on_postgresql_17(
     for control in (*CONTROLS, "postgresql_privileges_limited"):
         finding = site.verdict(inventory, control, "db")
         assert finding.verdict is Verdict.PASS, finding.text
-    libraries = host.run_as_root("runuser -u postgres -- psql -qAtX -c 'SHOW shared_preload_libraries'").stdout.strip()
+    libraries = host.run_as_root(
+        "runuser -u postgres -- psql -qAtX -c 'SHOW shared_preload_libraries'"
+    ).stdout.strip()
     assert libraries == "pgaudit,passwordcheck,auth_delay"

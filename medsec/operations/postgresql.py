@@ -15,6 +15,7 @@ from pyinfra.context import host
 from medsec.inventory import Params
 from medsec.operations.contents import content
 from medsec.operations.rendering import render
+from medsec.operations.scripts import pgaudit, pghba, pgpasswords
 from medsec.resources import root
 from medsec.text import says
 
@@ -38,21 +39,6 @@ class Servers(FactBase[list[Server]]):
             return [json.loads(line) for line in output]
         except ValueError as error:
             raise FactProcessError(f"pgaudit.sh answered {output!r}") from error
-
-
-def pgaudit(*arguments: str) -> str:
-    """Return the command line that runs the role's `pgaudit.sh`."""
-    return _script("pgaudit.sh", *arguments)
-
-
-def pghba(*arguments: str) -> str:
-    """Return the command line that runs the role's `pghba.sh`."""
-    return _script("pghba.sh", *arguments)
-
-
-def _script(name: str, *arguments: str) -> str:
-    parts = [(_ROLE / "files" / file).read_text(encoding="utf-8") for file in ("postgresql.sh", name)]
-    return shlex.join(["sh", "-c", "".join(parts), name, *arguments])
 
 
 def _asked(params: Params) -> dict[str, str]:
@@ -200,11 +186,6 @@ class Passwords(FactBase[list[Server]]):
             return [json.loads(line) for line in output]
         except ValueError as error:
             raise FactProcessError(f"pgpasswords.sh answered {output!r}") from error
-
-
-def pgpasswords(*arguments: str) -> str:
-    """Return the command line that runs the role's `pgpasswords.sh`."""
-    return _script("pgpasswords.sh", *arguments)
 
 
 @operation()

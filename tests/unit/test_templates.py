@@ -44,9 +44,10 @@ AWKWARD_VALUES: dict[str, Any] = {
 
 def given(path: Path) -> dict[str, Any]:
     """Return what a control gives a template beside its parameters, from the role's own files."""
-    if path.name == "pgaudit.conf.j2":
+    if path.parents[1].name == "database":
         server = {"preload": "pgaudit", "collect": "yes", "log_directory": "/var/log/postgresql", "port": 5432}
-        return {"postgresql_server": server}
+        rules = ["local   all postgres peer", 'host    his "王 建" 10.66.1.10/32 scram-sha-256']
+        return {"postgresql_server": server | {"rules": rules}}
     if path.name != "catalogue.tsv.j2":
         return {}
     written = yaml.safe_load((path.parents[1] / "files/products.yml").read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medsec.inventory import Params
-from medsec.operations.postgresql import pghba
+from medsec.operations.scripts import pghba
 
 
 def scope(params: Params) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medsec.inventory import Params
-from medsec.operations.postgresql import pgaudit
+from medsec.operations.scripts import pgaudit
 
 
 def scope(params: Params) -> str:

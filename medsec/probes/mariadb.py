@@ -1,0 +1,192 @@
+"""The MariaDB servers that run on a host: settings in force and after a restart, accounts, and what they do with what is tried."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from testinfra.host import Host
+
+from medsec.errors import ProbeError
+from medsec.text import says
+
+
+@dataclass(frozen=True)
+class Server:
+    """One running server. `rows` holds what it answered, by kind of row."""
+
+    pid: int
+    socket: str
+    data: str
+    # How its administrator is reached: the client and its options, as a shell reads them.
+    client: str
+    # What it would be started with again, names in lower case with `_`; of several the last, as the server takes it.
+    options: Mapping[str, str]
+    rows: Mapping[str, Sequence[Sequence[str]]]
+
+    @property
+    def name(self) -> str:
+        """Return how messages call it: its socket."""
+        return f"MariaDB ({self.socket})"
+
+    def value(self, variable: str) -> str | None:
+        """Return a global variable's value, or None where the server does not know it (its plugin is not loaded)."""
+        found = [row[1] for row in self.rows.get("variable", ()) if row[0].lower() == variable]
+        return found[0] if found else None
+
+    def load_option(self, plugin: str) -> str | None:
+        """Return how an active plugin is loaded (ON, FORCE, FORCE_PLUS_PERMANENT), or None."""
+        found = [row for row in self.rows.get("plugin", ()) if row[0].lower() == plugin and row[1] == "ACTIVE"]
+        return found[0][2] if found else None
+
+
+# One question for all controls that speak of MariaDB. Hashes of passwords never leave the server.
+_QUESTION = r"""
+export LC_ALL=C
+umask 077
+cd /
+for tool in ss readlink awk; do command -v "$tool" > /dev/null || { echo "missing: $tool" >&2; exit 91; }; done
+for link in /proc/[0-9]*/exe; do
+  program=$(readlink "$link" 2> /dev/null) || continue
+  program=${program% (deleted)}
+  case $program in */mariadbd | */mysqld) ;; *) continue ;; esac
+  pid=${link#/proc/}; pid=${pid%/exe}
+  case $(cat "/proc/$pid/cgroup") in *medsec-drill-*) continue ;; esac
+  data=$(readlink "/proc/$pid/cwd")
+  sockets=$(ss -Hantxp | awk -v of="pid=$pid," 'index($0, of) && $1 !~ /dgr/ { if ($1 == "tcp" && $2 != "LISTEN") sub(/:[0-9]+$/, "", $6); else $6 = "-"; print $1 "\t" $2 "\t" $5 "\t" $6 }' | sort -u)
+  socket=$(printf '%s\n' "$sockets" | awk -F '\t' '$1 == "u_str" && $2 == "LISTEN" { print $3; exit }')
+  case $socket in /*) ;; ?*) socket=$data/$socket ;; *) echo "process $pid ($program) has no local socket here: does it run in a container?" >&2; exit 93 ;; esac
+  client=$(command -v mariadb || command -v mysql) || { echo 'missing: mariadb' >&2; exit 91; }
+  ask="env -i PATH=$PATH HOME=/root $client --no-defaults -uroot"
+  echo 'DO 1' | $ask -S "$socket" 2> /dev/null || ask="env -i PATH=$PATH HOME=/root $client --defaults-file=/root/.my.cnf"
+  printf 'server\t%s\t%s\t%s\t%s\n' "$pid" "$socket" "$data" "$ask"
+  tr '\0' '\n' < "/proc/$pid/cmdline" | awk 'NR > 1 { if (/^--(no-)?defaults/) first = first "\n" $0; else rest = rest "\n" $0 } END { print first "\n--print-defaults" rest }' |
+    sed '/^$/d' | tr '\n' '\0' | xargs -0 env -i HOME=/nonexistent "$program" 2>&1 | sed 's/^/options\t/'
+  printf '%s\n' "$sockets" | sed 's/^/socket\t/'
+  $ask -S "$socket" -NB --connect-timeout=10 --default-character-set=utf8mb4 << 'SQL' || exit 94
+SET SESSION sql_mode='', max_statement_time=20;
+SELECT 'variable',VARIABLE_NAME,IFNULL(GLOBAL_VALUE,'') FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME RLIKE '^(server_audit_|simple_password_|strict_password|max_password|default_password|local_infile|bind_address|skip_n|version)';
+SELECT 'plugin',PLUGIN_NAME,PLUGIN_STATUS,LOAD_OPTION FROM information_schema.PLUGINS WHERE PLUGIN_LIBRARY>'';
+SELECT 'account',User,Host,REGEXP_REPLACE(Priv,'("authentication_string" *: *")[^"]{8,}','\\1set') FROM mysql.global_priv;
+SELECT 'role',User,Host,Role FROM mysql.roles_mapping;
+SELECT 'anybody',User,Host,Db FROM mysql.db WHERE User IN('','PUBLIC');
+SELECT 'end';
+SQL
+done
+"""
+
+
+def servers(host: Host) -> list[Server]:
+    """Return every MariaDB server that runs on `host`, each having been asked.
+
+    Raises ProbeError when one cannot be asked: no client, no local socket, no administrator, MySQL instead of MariaDB.
+    """
+    answer = host.run(_QUESTION)
+    if answer.rc != 0:
+        raise _not_asked(answer.stderr or answer.stdout)
+    return parse(answer.stdout)
+
+
+def _not_asked(complaint: str) -> ProbeError:
+    said = complaint.strip()[-500:] or "no answer"
+    return ProbeError(
+        says(
+            en=f"MariaDB cannot be asked; root must get in by its local socket (unix_socket, or /root/.my.cnf): {said}",
+            zh=f"无法查询 MariaDB（root 须能通过本地套接字登录：unix_socket 或 /root/.my.cnf）：{said}",
+        )
+    )
+
+
+def parse(output: str) -> list[Server]:
+    """Return the servers that the question's answer tells of. Raises ProbeError where one broke off or is no MariaDB."""
+    found: list[Server] = []
+    for block in re.split(r"^server\t", output, flags=re.MULTILINE)[1:]:
+        first, *lines = block.splitlines()
+        pid, socket, data, client = first.split("\t")
+        rows: dict[str, list[list[str]]] = {}
+        for line in lines:
+            kind, *fields = line.split("\t")
+            rows.setdefault(kind, []).append(fields)
+        options = _options(" ".join(row[0] for row in rows.pop("options", []) if row))
+        server = Server(int(pid), socket, data, f"{client} -S {shlex.quote(socket)}", options, rows)
+        if "end" not in rows:
+            raise _not_asked(f"{server.name}: {lines[-1] if lines else ''}")
+        if "mariadb" not in (server.value("version") or "").lower():
+            raise ProbeError(
+                says(
+                    en=f"the server on {socket} is not MariaDB but {server.value('version')}: MySQL is not supported; "
+                    "examine it by hand, or leave the control out of the host's `medsec_controls`",
+                    zh=f"{socket} 上的服务不是 MariaDB（版本 {server.value('version')}）：暂不支持 MySQL，"
+                    "请人工核查，或在该主机的 `medsec_controls` 中排除本控制项",
+                )
+            )
+        found.append(server)
+    return found
+
+
+def _options(printed: str) -> dict[str, str]:
+    """Return the options that `--print-defaults` printed: later ones overrule earlier ones."""
+    found = {}
+    for word in re.split(r"\s+(?=--)", printed[printed.find(" --") :] if " --" in printed else ""):
+        name, equals, value = word.strip().removeprefix("--").partition("=")
+        name = name.lower().replace("-", "_").removeprefix("loose_")
+        found[name] = value.strip() if equals else "ON"
+        if name.startswith("skip_") and not equals:
+            found[name.removeprefix("skip_")] = "OFF"
+    return found
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a statement made for the purpose: who made it on which connection, and the lines of the log that tell of it."""
+
+    user: str
+    connection: str
+    lines: tuple[str, ...]
+
+
+# The word is made here, so that it is on no command line, whose record must not be taken for the server's. The password is for an
+# account that does not exist: nothing is changed, and its statement is logged.
+_CANARY = r"""
+export LC_ALL=C
+umask 077
+canary=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+[ "${#canary}" = 32 ] || exit 95
+began=$(date +%s)
+who=$(printf "SET sql_log_bin=0, sql_mode='';SELECT SUBSTRING_INDEX(USER(),'@',1),CONNECTION_ID();SELECT COUNT(*) FROM mysql.db WHERE Db='@%s';ALTER USER IF EXISTS 'medsec-%s'@localhost IDENTIFIED BY 'Secret-%s';" "$canary" "$canary" "$canary" | @ASK@ -NBf 2> /dev/null | head -n 1)
+printf 'who\t%s\n' "$who"
+log=@LOG@
+if [ -d "$log" ]; then log=$log/server_audit.log; fi
+look() {
+  if [ -n "$log" ]; then tail -c 8388608 -- "$log" | grep -aF "$canary"; return; fi
+  command -v journalctl > /dev/null && journalctl -q -o short-iso --since "@$began" 2> /dev/null | grep -aF "$canary"
+  find /var/log -xdev -type f -mmin -5 ! -path '*/journal/*' ! -name wtmp ! -name lastlog 2> /dev/null | while IFS= read -r name; do
+    tail -c 8388608 -- "$name" | grep -aF "$canary"
+  done
+}
+for _ in 1 2 3 4 5 6; do
+  sleep 0.5
+  found=$(look 2> /dev/null | grep ,QUERY,) && break
+done
+printf '%s\n' "$found" | cut -c1-1500 | sed "s/$canary/<canary>/g"
+"""
+
+
+def audited(host: Host, server: Server) -> Written:
+    """Make statements on `server` and return what its audit log says of them, in the file or the system log it writes to.
+
+    Raises ProbeError when the statements cannot be made.
+    """
+    log = ""
+    if (server.value("server_audit_output_type") or "").lower() == "file":
+        log = server.value("server_audit_file_path") or "server_audit.log"
+        log = log if log.startswith("/") else f"{server.data.rstrip('/')}/{log}"
+    script = _CANARY.replace("@ASK@", server.client).replace("@LOG@", shlex.quote(log))
+    answer = host.run(script, once=True)
+    first, *lines = answer.stdout.splitlines() or [""]
+    fields = first.split("\t")
+    if answer.rc != 0 or len(fields) != 3:
+        raise _not_asked(f"{server.name}: {answer.stderr or 'the statements were not made'}")
+    return Written(fields[1], fields[2], tuple(line for line in lines if line))

@@ -1,0 +1,290 @@
+#!/bin/sh
+# Tells what each running MariaDB server lacks of a subject, and makes written settings take effect.
+#   mariadb.sh report SUBJECT WANTED...          a line of JSON for each server: socket, folder of drop-ins, what it lacks
+#       (settings: the option files; effect: the running server), and what else the drop-in's template asks
+#   mariadb.sh scope SUBJECT                     the files that may be changed, and how to undo what is changed in SQL
+#   mariadb.sh settle SOCKET SUBJECT WANTED...   put what contradicts the drop-in out of use, set it in the running server,
+#       restart that where it is needed
+# SUBJECT audit: FILE_MIB, the least that a file of its own must keep.
+set -eu
+export LC_ALL=C
+cd /
+tab=$(printf '\t')
+die() { echo "$*" >&2; exit 3; }
+
+daemons() { # PID<TAB>PROGRAM
+  for link in /proc/[0-9]*/exe; do
+    program=$(readlink "$link" 2> /dev/null) || continue
+    program=${program% (deleted)}
+    case $program in */mariadbd | */mysqld) ;; *) continue ;; esac
+    number=${link#/proc/}
+    number=${number%/exe}
+    # A restore drill's server is nobody's.
+    case $(cat "/proc/$number/cgroup") in *medsec-drill-*) continue ;; esac
+    printf '%s\t%s\n' "$number" "$program"
+  done
+}
+
+at() { # PID PROGRAM : everything below speaks of this server
+  pid=$1
+  program=$2
+  data=$(readlink "/proc/$pid/cwd")
+  socket=$(ss -Hlxp | awk -v of="pid=$pid," 'index($0, of) && $1 == "u_str" { print $5; exit }')
+  case $socket in
+    '') die "the server of process $pid has no local socket here: does it run in a container?" ;;
+    /*) ;;
+    *) socket=$data/$socket ;;
+  esac
+  # Its own words on the command line: first those that choose option files, then the others; one a line.
+  words=$(tr '\0' '\n' < "/proc/$pid/cmdline" | sed 1d)
+  choosing=$(printf '%s\n' "$words" | grep -E '^--(no-)?defaults' || true)
+  others=$(printf '%s\n' "$words" | grep -vE '^--(no-)?defaults' || true)
+  client=$(command -v mariadb || command -v mysql) || die "no MariaDB client"
+  login=--no-defaults
+  if ! echo 'DO 1' | ask 2> /dev/null; then login=--defaults-file=/root/.my.cnf; fi
+  case $(echo 'SELECT VERSION()' | ask) in
+    *MariaDB*) ;;
+    *) die "the server on $socket is not MariaDB; MySQL is not supported" ;;
+  esac
+}
+
+ask() { # [CLIENT-OPTION...] : SQL on stdin
+  if [ "$login" = --no-defaults ]; then set -- -uroot "$@"; fi
+  env -i PATH="$PATH" HOME=/root "$client" "$login" "$@" -S "$socket" -NBr --connect-timeout=10 --default-character-set=utf8mb4 \
+    --init-command="SET sql_mode = ''"
+}
+
+yes() { [ "$(ask)" = 1 ]; } # whether the SQL on stdin says so
+
+start_words() { # WORD... : the program as this server would be started, with these words after those that choose option files
+  IFS='
+'
+  # shellcheck disable=SC2086 # one word a line
+  set -- $choosing "$@" $others
+  unset IFS
+  env -i PATH="$PATH" HOME=/nonexistent "$program" "$@"
+}
+
+options() { start_words --print-defaults | tail -n 1; }
+
+option() { # NAME : its value at the next start, "ON" where it is named without one, nothing where it is not named
+  printf '%s' "$options" | awk -v want="$1" -v RS=' --' 'NR > 1 || sub(/^--/, "") {
+    sub(/[ \n]+$/, ""); name = tolower($0); sub(/=.*/, "", name); gsub(/-/, "_", name); sub(/^loose_/, "", name)
+    if (name == want) value = index($0, "=") ? substr($0, index($0, "=") + 1) : "ON" } END { print value }'
+}
+
+# The option files that it reads, in order; their folders of drop-ins behind a tab.
+option_files() {
+  chosen=$(printf '%s\n' "$choosing" | sed -n 's/^--defaults-file=//p')
+  extra=$(printf '%s\n' "$choosing" | sed -n 's/^--defaults-extra-file=//p')
+  for file in ${chosen:-/etc/my.cnf /etc/mysql/my.cnf $extra}; do
+    if [ -f "$file" ]; then
+      readlink -f "$file"
+      sed -n "s/^[[:space:]]*!includedir[[:space:]]*/$tab/p" "$file" | sed 's,/*[[:space:]]*$,,'
+    fi
+  done
+}
+
+folder() { option_files | sed -n "s/^$tab//p" | tail -n 1; }
+
+others_files() { # every option file but the drop-in of the subject
+  option_files | while IFS= read -r line; do
+    case $line in
+      "$tab"*) find "${line#"$tab"}" -maxdepth 1 -name '*.cnf' ! -name "zz-medsec-$subject.cnf" | sort ;;
+      *) echo "$line" ;;
+    esac
+  done
+}
+
+put_out_of_use() { # NAME... : in all other option files
+  for name; do
+    pattern="^[[:space:]]*(loose[-_])?$(printf '%s' "$name" | sed 's/_/[-_]/g')[[:space:]]*(=|\$)"
+    others_files | while IFS= read -r file; do
+      if grep -qE "$pattern" "$file"; then sed -i -E "s/$pattern/# put out of use by medsec: &/" "$(readlink -f "$file")"; fi
+    done
+  done
+}
+
+# Starts nothing: asks the program whether it knows all it would be told. In an empty folder, since it opens tables where it finds them.
+validate() {
+  empty=$(mktemp -d)
+  chown "$(stat -c %U "/proc/$pid"):" "$empty"
+  others="$others
+--datadir=$empty
+--help
+--verbose"
+  if ! start_words > /dev/null 2> "$empty.said"; then
+    said=$(grep ERROR "$empty.said" | head -n 3)
+    rm -rf "$empty" "$empty.said"
+    die "the server on $socket would not start with its option files, and is not restarted: $said"
+  fi
+  rm -rf "$empty" "$empty.said"
+}
+
+restart() {
+  unit=$(ps -o unit= -p "$pid")
+  case $unit in *.service) ;; *) die "the server on $socket is no service of systemd; restart it by hand" ;; esac
+  (validate)
+  if ! systemctl restart "$unit"; then
+    mv "$(folder)/zz-medsec-$subject.cnf" "$(folder)/zz-medsec-$subject.cnf.refused"
+    systemctl restart "$unit" || true
+    die "$unit does not start with zz-medsec-$subject.cnf, which was put aside: $(journalctl -q -u "$unit" -n 5 -o cat | grep ERROR)"
+  fi
+  at "$(systemctl show -p MainPID --value "$unit")" "$program"
+}
+
+# --- audit ------------------------------------------------------------------------------------------------------------
+
+enough='(@@server_audit_output_type NOT LIKE "file" OR @@server_audit_file_rotations = 0 OR @@server_audit_file_rotate_size * (@@server_audit_file_rotations + 1) >= @mib * 1048576)'
+loaded="SELECT COUNT(*) FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'SERVER_AUDIT' AND PLUGIN_STATUS = 'ACTIVE'"
+
+audit_permanent() { echo "$loaded AND LOAD_OPTION = 'FORCE_PLUS_PERMANENT'" | yes; }
+audit_loaded() { echo "$loaded" | yes; }
+
+audit_in_effect() {
+  audit_permanent && ask << 'SQL' | grep -qx 1
+SELECT @@server_audit_logging AND CONCAT_WS('', @@server_audit_excl_users, @@server_audit_incl_users) = '' AND (IFNULL(@@server_audit_events, '') = ''
+  OR (FIND_IN_SET('CONNECT', @@server_audit_events) AND FIND_IN_SET('QUERY', @@server_audit_events) AND FIND_IN_SET('TABLE', @@server_audit_events)))
+SQL
+}
+
+audit_keeps_enough() { echo "SET @mib = $file_mib; SELECT $enough" | yes; }
+
+audit_in_files() {
+  events=,$(option server_audit_events | tr '[:lower:]' '[:upper:]' | tr -d ' '),
+  case $(option server_audit | tr '[:lower:]' '[:upper:]') in FORCE_PLUS_PERMANENT) ;; *) return 1 ;; esac
+  case $(option server_audit_logging | tr '[:upper:]' '[:lower:]') in on | 1 | true | yes) ;; *) return 1 ;; esac
+  [ -z "$(option server_audit_excl_users)$(option server_audit_incl_users)" ] || return 1
+  for event in CONNECT QUERY TABLE; do
+    case $events in ,, | *,$event,*) ;; *) return 1 ;; esac
+  done
+}
+
+audit_file() { # NAME : where it lies
+  case $1 in /*) log=$1 ;; *) log=$data/${1:-server_audit.log} ;; esac
+  if [ -d "$log" ]; then log=$log/server_audit.log; fi
+  echo "$log"
+}
+
+audit_file_can_be_written() {
+  log=$(audit_file "$(option server_audit_file_path)")
+  if [ ! -e "$log" ]; then log=$(dirname "$log"); fi
+  runuser -u "$(stat -c %U "/proc/$pid")" -- test -w "$log"
+}
+
+audit_arrives() { # a statement made now is found where the log goes
+  word=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+  since=$(date +%s)
+  echo "DO '$word'" | ask
+  log=
+  if [ "$(echo 'SELECT @@server_audit_output_type LIKE "file"' | ask)" = 1 ]; then
+    log=$(audit_file "$(echo 'SELECT @@server_audit_file_path' | ask)")
+  fi
+  for _ in 1 2 3 4 5 6; do
+    sleep 0.5
+    if [ -n "$log" ]; then
+      if [ -f "$log" ] && tail -c 1048576 -- "$log" | grep -qaF "$word"; then return 0; fi
+    elif journalctl -q -o cat --since "@$since" 2> /dev/null | grep -aF "$word" | grep -q ,QUERY, ||
+      find /var/log -xdev -type f -mmin -5 ! -path '*/journal/*' -exec grep -aF -e "$word" {} + 2> /dev/null | grep -q ,QUERY,; then
+      return 0
+    fi
+  done
+  return 1
+}
+
+audit_describe() { # sets lacks, output
+  lacks=
+  output=syslog
+  if ! audit_in_files; then lacks=settings; fi
+  if ! audit_in_effect; then
+    lacks=${lacks:+$lacks,}effect
+    case $(option server_audit_output_type | tr '[:upper:]' '[:lower:]') in
+      syslog) output=keep ;;
+      *) if ! audit_file_can_be_written; then lacks=$lacks,settings; fi ;;
+    esac
+  elif ! audit_keeps_enough; then
+    lacks=${lacks:+$lacks,}settings,effect
+  elif ! audit_arrives; then
+    lacks=${lacks:+$lacks,}effect
+    case $(echo 'SELECT LOWER(@@server_audit_output_type)' | ask) in file) lacks=$lacks,settings ;; esac
+  else
+    output=keep
+  fi
+}
+
+audit_settle() {
+  if ! audit_in_files; then
+    put_out_of_use server_audit server_audit_logging server_audit_events server_audit_excl_users server_audit_incl_users
+    options=$(options)
+    if ! audit_in_files; then die "zz-medsec-audit.cnf does not decide on the server of $socket; does its command line set server_audit_...?"; fi
+  fi
+  if grep -qs '^server_audit_output_type' "$(folder)/zz-medsec-audit.cnf"; then put_out_of_use server_audit_output_type; fi
+  options=$(options)
+  if ! audit_permanent; then restart; fi
+  {
+    for name in excl_users incl_users events syslog_facility syslog_ident output_type; do
+      printf 'SET GLOBAL server_audit_%s = "%s";\n' "$name" "$(option "server_audit_$name")"
+    done | grep -v -e 'syslog_.* = ""' -e 'output_type = ""'
+    echo 'SET GLOBAL server_audit_logging = ON;'
+  } | ask
+  audit_in_effect || die "the server on $socket is still not audited as its option files say"
+  audit_arrives || die "what the server on $socket audits does not arrive in the system log: look at rsyslog and journald"
+}
+
+# --- what is asked ----------------------------------------------------------------------------------------------------
+
+with() { # PID PROGRAM : runs "$verb"
+  at "$1" "$2"
+  options=$(options)
+  "$verb"
+}
+
+report() {
+  "${subject}_describe"
+  place=$(folder)
+  if [ -n "$lacks" ] && [ -z "$place" ]; then
+    die "the server on $socket reads no folder of drop-ins; add a line '!includedir /etc/mysql/NAME.d' to $(option_files | tail -n 1)"
+  fi
+  printf '{"socket": "%s", "folder": "%s", "output": "%s", "lacks": "%s"}\n' "$socket" "$place" "$output" "$lacks"
+}
+
+scope() {
+  option_files | sed "s/^$tab//; s/^/file$tab/"
+  {
+    ask << SQL
+SELECT CONCAT('SET GLOBAL ', VARIABLE_NAME, ' = ', IF(VARIABLE_TYPE RLIKE 'INT|DOUBLE', GLOBAL_VALUE, QUOTE(GLOBAL_VALUE)), ';')
+  FROM information_schema.SYSTEM_VARIABLES WHERE GLOBAL_VALUE_ORIGIN = 'SQL' AND VARIABLE_NAME RLIKE '^$runtime';
+SQL
+  } > "$statements"
+  if [ -s "$statements" ]; then
+    {
+      if [ "$login" = --no-defaults ]; then login="$login -uroot"; fi
+      echo "env -i HOME=/root $client $login -S $socket << 'END_OF_STATEMENTS'"
+      cat "$statements"
+      echo END_OF_STATEMENTS
+    } | base64 -w 0 | sed "s/.*/undo$tab&/"
+    echo
+  fi
+}
+
+settle() { if [ "$socket" = "$wanted" ]; then "${subject}_settle"; fi; }
+
+verb=$1
+shift
+if [ "$verb" = settle ]; then
+  wanted=$1
+  shift
+fi
+subject=$1
+shift
+case $subject in
+  audit)
+    file_mib=${1:-0}
+    runtime=server_audit_
+    ;;
+  *) die "unknown subject '$subject'" ;;
+esac
+statements=$(mktemp)
+trap 'rm -f "$statements" "$statements.servers"' EXIT
+daemons > "$statements.servers"
+while IFS="$tab" read -r number program <&3; do with "$number" "$program"; done 3< "$statements.servers"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Literal
 
 from pyinfra.api import FactBase, OperationError, StringCommand, operation
@@ -47,8 +47,18 @@ def mariadb(*arguments: str) -> str:
 
 
 def _wanted(subject: Subject, params: Params) -> list[str]:
-    names = {"audit": ("file_mib",)}
-    return [str(params[name]) for name in names[subject]]
+    if subject == "audit":
+        return [str(params.file_mib)]
+    return [",".join(sorted(set(_permitted(params))))]
+
+
+def _permitted(params: Params) -> Iterator[str]:
+    """Return the networks that the ledger lets reach MariaDB."""
+    for entry in params.listens:
+        if entry["process"] in ("mariadbd", "mysqld"):
+            for name in entry["sources"]:
+                if name != "local":
+                    yield from params.address_sets[name]
 
 
 @operation()

@@ -2,15 +2,64 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from testinfra.host import Host
 
 from medsec.errors import ProbeError
 from medsec.text import says
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# Privileges by which an account makes itself any other: GRANT OPTION, SUPER, CREATE USER (bits of mysql.global_priv).
+_RULES = 1 << 10 | 1 << 15 | 1 << 25
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account that can log in, or could. `ways` are its methods: the plugin, and `set`, `empty` or `invalid` for the password."""
+
+    user: str
+    host: str
+    locked: bool
+    # Whether it may do anything: by its own privileges, by a role's, or by its name.
+    rules: bool
+    ways: tuple[tuple[str, str], ...]
+    # Days until its password must be changed: None where the server's own rule holds, 0 for never.
+    lifetime: int | None
+
+    @property
+    def name(self) -> str:
+        """Return how SQL calls it, `user@host`."""
+        return f"{self.user}@{self.host or '%'}"
+
+    @property
+    def by_password(self) -> bool:
+        """Return whether a password (or none at all) lets it in, an unusable one left aside."""
+        return any(plugin not in ("unix_socket", "gssapi") and state != "invalid" for plugin, state in self.ways)
+
+    def network(self) -> Network | None:
+        """Return the addresses that its host part means, or None for a name or a pattern that is no network."""
+        host = re.sub(r"\.?%$", "", self.host) if re.fullmatch(r"(\d+\.){1,3}%", self.host) else self.host
+        if host != self.host:
+            parts = host.split(".")
+            return _network(f"{'.'.join(parts + ['0'] * (4 - len(parts)))}/{8 * len(parts)}")
+        if host in ("%", ""):
+            return _network("0.0.0.0/0")
+        return _network("127.0.0.0/8" if host == "localhost" else host)
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -40,6 +89,59 @@ class Server:
         """Return how an active plugin is loaded (ON, FORCE, FORCE_PLUS_PERMANENT), or None."""
         found = [row for row in self.rows.get("plugin", ()) if row[0].lower() == plugin and row[1] == "ACTIVE"]
         return found[0][2] if found else None
+
+    @property
+    def accounts(self) -> list[Account]:
+        """Return its accounts without its roles."""
+        privileges = {(row[0], row[1]): json.loads(row[2]) for row in self.rows.get("account", ())}
+        granted: dict[tuple[str, str], set[str]] = {}
+        for user, host, role in self.rows.get("role", ()):
+            granted.setdefault((user, host), set()).add(role)
+
+        def rules(who: tuple[str, str], seen: frozenset[str] = frozenset()) -> bool:
+            own = int(privileges.get(who, {}).get("access", 0)) & _RULES
+            return bool(own) or any(rules((role, ""), seen | {role}) for role in granted.get(who, set()) - seen)
+
+        return [
+            Account(
+                *who,
+                locked=bool(found.get("account_locked")),
+                rules=who[0] == "root" or rules(who) or rules(("PUBLIC", "")),
+                ways=tuple(_ways(found)),
+                lifetime=found.get("password_lifetime") if found.get("password_lifetime", -1) != -1 else None,
+            )
+            for who, found in privileges.items()
+            if not found.get("is_role")
+        ]
+
+    def listening(self) -> list[tuple[str, int]]:
+        """Return the addresses and ports at which it takes TCP connections; a wildcard is `*`, `0.0.0.0` or `::`."""
+        return [_address(row[2]) for row in self.rows.get("socket", ()) if row[:2] == ["tcp", "LISTEN"]]
+
+    def peers(self) -> list[tuple[str, int]]:
+        """Return from where it is connected to now, and at which of its ports; its own connections to itself left aside."""
+        ports = {port for _, port in self.listening()}
+        found = set()
+        for kind, state, local, *peer in self.rows.get("socket", ()):
+            address, port = _address(local) if kind == "tcp" else ("", 0)
+            if state == "ESTAB" and port in ports and (other := _address(f"{peer[0]}:0")[0]) != address:
+                found.add((other, port))
+        return sorted(found)
+
+
+def _ways(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for way in found.get("auth_or") or [{}]:
+        own = way or found
+        secret = own.get("authentication_string", "")
+        state = secret if secret in ("set", "invalid") else "set" if secret else "empty"
+        yield own.get("plugin") or "mysql_native_password", state
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return address and port of what `ss` prints, brackets, scopes and mapped addresses undone."""
+    address, _, port = text.rpartition(":")
+    address = address.strip("[]").partition("%")[0].removeprefix("::ffff:")
+    return address, int(port) if port.isdigit() else 0
 
 
 # One question for all controls that speak of MariaDB. Hashes of passwords never leave the server.

@@ -5,7 +5,7 @@
 #   mariadb.sh scope SUBJECT                     the files that may be changed, and how to undo what is changed in SQL
 #   mariadb.sh settle SOCKET SUBJECT WANTED...   put what contradicts the drop-in out of use, set it in the running server,
 #       restart that where it is needed
-# SUBJECT audit: FILE_MIB, the least that a file of its own must keep.
+# SUBJECT audit: FILE_MIB, the least that a file of its own must keep. access: NETWORKS that may come, NETWORK/LENGTH,...
 set -eu
 export LC_ALL=C
 cd /
@@ -231,6 +231,99 @@ audit_settle() {
   audit_arrives || die "what the server on $socket audits does not arrive in the system log: look at rsyslog and journald"
 }
 
+# --- access -----------------------------------------------------------------------------------------------------------
+
+off() { case $(printf '%s' "$1" | tr '[:upper:]' '[:lower:]') in off | 0 | false | no) ;; *) return 1 ;; esac }
+
+connections() { ss -Hantp | awk -v of="pid=$pid," -v state="$1" 'index($0, of) && $1 == state { print $4 " " $5 }'; }
+
+beyond_loopback() { grep -vE '^(127\.|\[::1\]|\[::ffff:127\.)'; }
+
+# Whether it may be bound to loopback: no other host is registered, none is connected, and no second server shares the settings.
+access_stays_here() {
+  [ -z "$networks" ] && [ "$(wc -l < "$statements.servers")" -eq 1 ] &&
+    ! connections ESTAB | awk '{ sub(/:[0-9]+$/, "", $1); sub(/:[0-9]+$/, "", $2); if ($1 != $2) print $2 }' | beyond_loopback > /dev/null
+}
+
+access_bound() { # ADDRESSES : whether all are loopback
+  printf '%s\n' "$1" | tr ',' '\n' | grep -qvE '^ *(127\.|::1|localhost)' && return 1
+  return 0
+}
+
+access_in_files() {
+  off "$(option local_infile)" || [ "$(option skip_local_infile)" = ON ] || return 1
+  ! access_stays_here && return 0
+  closed=$(option skip_networking)
+  if [ -n "$closed" ] && ! off "$closed"; then return 0; fi
+  access_bound "$(option bind_address)"
+}
+
+# SQL: accounts that would be dropped, and those that would be locked. An administrator who is connected over the network, or comes
+# from an address in the ledger, may be the application itself.
+nameless="User = '' AND is_role <> 'Y'"
+powers="(u.User = 'root' OR u.Super_priv = 'Y' OR u.Grant_priv = 'Y' OR u.Create_user_priv = 'Y' OR EXISTS (SELECT 1 FROM mysql.roles_mapping m JOIN mysql.user r
+  ON r.User = m.Role AND r.is_role = 'Y' WHERE m.User = u.User AND m.Host = u.Host AND 'Y' IN (r.Super_priv, r.Grant_priv, r.Create_user_priv)))"
+remote="u.User <> '' AND u.is_role <> 'Y' AND u.Host NOT IN ('localhost', '127.0.0.1', '::1') AND $powers
+  AND NOT EXISTS (SELECT 1 FROM mysql.global_priv g WHERE g.User = u.User AND g.Host = u.Host AND JSON_VALUE(g.Priv, '\$.account_locked') IN ('1', 'true'))
+  AND u.User NOT IN (SELECT USER FROM information_schema.PROCESSLIST WHERE HOST LIKE '%:%')"
+
+registered() { # SQL: u.Host is an address in the ledger
+  printf '%s\n' "$networks" | tr ',' '\n' | awk -F / 'BEGIN { printf "COALESCE(FALSE" }
+    /^[0-9.]+(\/[0-9]+)?$/ { bits = 32 - ($2 == "" ? 32 : $2); printf " OR (INET_ATON(u.Host) >> %d) = (INET_ATON(\047%s\047) >> %d)", bits, $1, bits }
+    END { print ", FALSE)" }'
+}
+
+access_wrong_accounts() { # SQL-STATEMENTs that put them right
+  ask << SQL
+SELECT CONCAT('DROP USER ', QUOTE(User), '@', QUOTE(Host), ';') FROM mysql.user WHERE $nameless;
+SELECT CONCAT('DELETE FROM mysql.db WHERE User = ', QUOTE(User), ' AND Host = ', QUOTE(Host), ' AND Db = ', QUOTE(Db), '; FLUSH PRIVILEGES;')
+  FROM mysql.db WHERE User IN ('', 'PUBLIC') AND Db RLIKE '^test(\$|.?_)';
+SELECT CONCAT('ALTER USER ', QUOTE(u.User), '@', QUOTE(u.Host), ' ACCOUNT LOCK;') FROM mysql.user u WHERE $remote AND NOT $(registered);
+SQL
+}
+
+access_needs_restart() { access_stays_here && connections LISTEN | awk '{ print $1 }' | beyond_loopback > /dev/null; }
+
+access_describe() { # sets lacks, bind
+  lacks=
+  bind=any
+  if access_stays_here; then bind=local; fi
+  if ! access_in_files; then lacks=settings; fi
+  if [ "$(echo 'SELECT @@local_infile' | ask)" != 0 ] || access_needs_restart || [ -n "$(access_wrong_accounts)" ]; then lacks=${lacks:+$lacks,}effect; fi
+}
+
+access_settle() {
+  if ! access_in_files; then
+    put_out_of_use local_infile skip_local_infile
+    if access_stays_here; then put_out_of_use bind_address; fi
+    options=$(options)
+    if ! access_in_files; then die "zz-medsec-access.cnf does not decide on the server of $socket; does its command line set local_infile or bind_address?"; fi
+  fi
+  # root came in by its local socket to ask this, so nobody who administers the server is locked out.
+  access_wrong_accounts | ask
+  echo 'SET GLOBAL local_infile = OFF' | ask
+  if access_needs_restart; then restart; fi
+}
+
+# Rows of the accounts as they are, for the way back.
+access_undo() {
+  dump=$(command -v mariadb-dump || command -v mysqldump) || die "no mariadb-dump"
+  ask << SQL > "$statements.accounts"
+SELECT CONCAT('(User = ', QUOTE(User), ' AND Host = ', QUOTE(Host), ')') FROM mysql.user u WHERE ($nameless) OR ($remote);
+SQL
+  if [ -s "$statements.accounts" ]; then rows global_priv "$(paste -s -d '|' "$statements.accounts" | sed 's/|/ OR /g')"; fi
+  rows db "User IN ('', 'PUBLIC')"
+  echo 'FLUSH PRIVILEGES;'
+}
+
+rows() { # TABLE CONDITION
+  if [ "$login" = --no-defaults ]; then set -- "$@" -uroot; fi
+  table=$1 condition=$2
+  shift 2
+  env -i PATH="$PATH" HOME=/root "$dump" "$login" "$@" -S "$socket" --skip-opt --compact --no-create-info --replace --complete-insert --hex-blob \
+    --default-character-set=utf8mb4 --where="$condition" mysql "$table"
+}
+
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 with() { # PID PROGRAM : runs "$verb"
@@ -245,7 +338,7 @@ report() {
   if [ -n "$lacks" ] && [ -z "$place" ]; then
     die "the server on $socket reads no folder of drop-ins; add a line '!includedir /etc/mysql/NAME.d' to $(option_files | tail -n 1)"
   fi
-  printf '{"socket": "%s", "folder": "%s", "output": "%s", "lacks": "%s"}\n' "$socket" "$place" "$output" "$lacks"
+  printf '{"socket": "%s", "folder": "%s", "output": "%s", "bind": "%s", "lacks": "%s"}\n' "$socket" "$place" "${output-}" "${bind-}" "$lacks"
 }
 
 scope() {
@@ -255,11 +348,12 @@ scope() {
 SELECT CONCAT('SET GLOBAL ', VARIABLE_NAME, ' = ', IF(VARIABLE_TYPE RLIKE 'INT|DOUBLE', GLOBAL_VALUE, QUOTE(GLOBAL_VALUE)), ';')
   FROM information_schema.SYSTEM_VARIABLES WHERE GLOBAL_VALUE_ORIGIN = 'SQL' AND VARIABLE_NAME RLIKE '^$runtime';
 SQL
+    case $subject in access) access_undo ;; esac
   } > "$statements"
   if [ -s "$statements" ]; then
     {
       if [ "$login" = --no-defaults ]; then login="$login -uroot"; fi
-      echo "env -i HOME=/root $client $login -S $socket << 'END_OF_STATEMENTS'"
+      echo "env -i HOME=/root $client $login -S $socket --default-character-set=utf8mb4 mysql << 'END_OF_STATEMENTS'"
       cat "$statements"
       echo END_OF_STATEMENTS
     } | base64 -w 0 | sed "s/.*/undo$tab&/"
@@ -282,9 +376,13 @@ case $subject in
     file_mib=${1:-0}
     runtime=server_audit_
     ;;
+  access)
+    networks=${1-}
+    runtime=local_infile
+    ;;
   *) die "unknown subject '$subject'" ;;
 esac
 statements=$(mktemp)
-trap 'rm -f "$statements" "$statements.servers"' EXIT
+trap 'rm -f "$statements" "$statements".*' EXIT
 daemons > "$statements.servers"
 while IFS="$tab" read -r number program <&3; do with "$number" "$program"; done 3< "$statements.servers"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from testinfra.host import Host
 
@@ -66,7 +66,7 @@ def _wrong(name: str, called: str, value: str) -> Iterator[Text]:
         )
 
 
-def _after_a_restart(options: dict[str, str]) -> Iterator[Text]:
+def _after_a_restart(options: Mapping[str, str]) -> Iterator[Text]:
     """What was set at run time only is lost at the next start; what was written since the last one has yet to take effect."""
     forced = options.get("server_audit", "ON")
     if forced.upper() != "FORCE_PLUS_PERMANENT":

@@ -49,6 +49,8 @@ def mariadb(*arguments: str) -> str:
 def _wanted(subject: Subject, params: Params) -> list[str]:
     if subject == "audit":
         return [str(params.file_mib)]
+    if subject == "passwords":
+        return [str(params[name]) for name in ("min_length", "life_days", "max_errors")]
     return [",".join(sorted(set(_permitted(params))))]
 
 

@@ -90,6 +90,14 @@ class Server:
         found = [row for row in self.rows.get("plugin", ()) if row[0].lower() == plugin and row[1] == "ACTIVE"]
         return found[0][2] if found else None
 
+    def loads(self, library: str) -> bool:
+        """Return whether a plugin's library is loaded at the next start, by an option or by INSTALL SONAME."""
+        named = [
+            *self.options.get("plugin_load", "").split(";"),
+            *(row[0] for row in self.rows.get("installed", ())),
+        ]
+        return library in (name.rpartition("=")[2].strip().removesuffix(".so") for name in named)
+
     @property
     def accounts(self) -> list[Account]:
         """Return its accounts without its roles."""
@@ -173,6 +181,7 @@ SELECT 'variable',VARIABLE_NAME,IFNULL(GLOBAL_VALUE,'') FROM information_schema.
 SELECT 'plugin',PLUGIN_NAME,PLUGIN_STATUS,LOAD_OPTION FROM information_schema.PLUGINS WHERE PLUGIN_LIBRARY>'';
 SELECT 'account',User,Host,REGEXP_REPLACE(Priv,'("authentication_string" *: *")[^"]{8,}','\\1set') FROM mysql.global_priv;
 SELECT 'role',User,Host,Role FROM mysql.roles_mapping;
+SELECT 'installed',dl FROM mysql.plugin;
 SELECT 'anybody',User,Host,Db FROM mysql.db WHERE User IN('','PUBLIC');
 SELECT 'end';
 SQL
@@ -235,6 +244,9 @@ def _options(printed: str) -> dict[str, str]:
         name, equals, value = word.strip().removeprefix("--").partition("=")
         name = name.lower().replace("-", "_").removeprefix("loose_")
         found[name] = value.strip() if equals else "ON"
+        # Plugins add up, but for a list that begins anew.
+        if name == "plugin_load_add":
+            found["plugin_load"] = f"{found.get('plugin_load', '')};{value.strip()}"
         if name.startswith("skip_") and not equals:
             found[name.removeprefix("skip_")] = "OFF"
     return found
@@ -292,3 +304,49 @@ def audited(host: Host, server: Server) -> Written:
     if answer.rc != 0 or len(fields) != 3:
         raise _not_asked(f"{server.name}: {answer.stderr or 'the statements were not made'}")
     return Written(fields[1], fields[2], tuple(line for line in lines if line))
+
+
+# For each try: the word that names it, and the password, made of $r (random digits and small letters), $l (small letters) and $u.
+_PASSWORDS = {
+    "short": "$(printf 'A-1a%s' $r | cut -c1-@SHORT@)",
+    "digits": "A-$l",
+    "capitals": "a-1$r",
+    "small": "A-1$u",
+    "signs": "A1a$r",
+    "good": "A-1a$r$r$r",
+}
+_TRIES = r"""
+export LC_ALL=C
+r=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+[ "${#r}" = 32 ] || exit 95
+l=$(printf %s "$r" | tr 0-9 g-p)
+u=$(printf %s "$l" | tr a-p A-P)
+who="'medsec-$r'@localhost"
+{
+  echo 'SET sql_log_bin=0;'
+  for word in @WORDS@; do echo "CREATE USER $who IDENTIFIED BY '$word' ACCOUNT LOCK;DROP USER IF EXISTS $who;"; done
+  echo "CREATE USER $who IDENTIFIED BY PASSWORD '*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19' ACCOUNT LOCK;DROP USER IF EXISTS $who;"
+} | @ASK@ -NBf 2>&1 | sed "s/$r/random/g"
+echo end
+"""
+# Not good enough (1819); no hash where rules look at passwords (1290, strict_password_validation).
+_REFUSED = {"1819", "1290"}
+
+
+def accepted(host: Host, server: Server, min_length: int) -> list[str]:
+    """Return which of several bad passwords `server` took for an account that is made locked and dropped at once.
+
+    One is too short, one each lacks digits, capitals, small letters or signs, and one is a `hash`, which no rule can look into.
+    Raises ProbeError where even a good one is refused: nothing can be said then.
+    """
+    words = " ".join(f'"{word}"' for word in _PASSWORDS.values()).replace("@SHORT@", str(min_length - 1))
+    answer = host.run(_TRIES.replace("@WORDS@", words).replace("@ASK@", server.client), once=True)
+    by_line = {
+        int(line): code
+        for code, line in re.findall(r"^ERROR (\d+) .*? at line (\d+)", answer.stdout, re.MULTILINE)
+    }
+    outcome = {name: by_line.get(line) for line, name in enumerate([*_PASSWORDS, "hash"], start=2)}
+    strange = {code for code in by_line.values() if code not in _REFUSED}
+    if answer.rc != 0 or not answer.stdout.endswith("end\n") or strange or outcome["good"] or 1 in by_line:
+        raise _not_asked(f"{server.name}: {answer.stdout.removesuffix('end')}{answer.stderr}")
+    return [name for name, code in outcome.items() if code is None and name != "good"]

@@ -6,6 +6,7 @@
 #   mariadb.sh settle SOCKET SUBJECT WANTED...   put what contradicts the drop-in out of use, set it in the running server,
 #       restart that where it is needed
 # SUBJECT audit: FILE_MIB, the least that a file of its own must keep. access: NETWORKS that may come, NETWORK/LENGTH,...
+#   passwords: MIN_LENGTH LIFE_DAYS MAX_ERRORS
 set -eu
 export LC_ALL=C
 cd /
@@ -324,6 +325,74 @@ rows() { # TABLE CONDITION
     --default-character-set=utf8mb4 --where="$condition" mysql "$table"
 }
 
+# --- passwords --------------------------------------------------------------------------------------------------------
+
+passwords_loaded() { echo "SELECT COUNT(*) FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'simple_password_check' AND PLUGIN_STATUS = 'ACTIVE'" | yes; }
+
+passwords_in_effect() {
+  passwords_loaded && ask << SQL | grep -qx 1
+SELECT @@simple_password_check_minimal_length >= $min_length AND @@simple_password_check_digits >= 1 AND @@simple_password_check_letters_same_case >= 1
+  AND @@simple_password_check_other_characters >= 1 AND @@strict_password_validation AND @@max_password_errors BETWEEN 1 AND $max_errors
+  AND @@default_password_lifetime BETWEEN 1 AND $life_days
+SQL
+}
+
+number() { # NAME DEFAULT : the option's value as a number
+  found=$(option "$1")
+  case ${found:-$2} in *[!0-9]*) echo 0 ;; *) echo "${found:-$2}" ;; esac
+}
+
+passwords_in_files() {
+  printf '%s\n' "$options" | tr ' ' '\n' | grep -qE '^--plugin[-_]load([-_]add)?=.*simple_password_check' ||
+    echo "SELECT COUNT(*) > 0 FROM mysql.plugin WHERE dl LIKE 'simple_password_check%'" | yes || return 1
+  [ "$(number simple_password_check_minimal_length 8)" -ge "$min_length" ] || return 1
+  for class in digits letters_same_case other_characters; do
+    [ "$(number "simple_password_check_$class" 1)" -ge 1 ] || return 1
+  done
+  if off "$(option strict_password_validation)" || [ -n "$(option skip_strict_password_validation)" ]; then return 1; fi
+  errors=$(number max_password_errors 4294967295)
+  life=$(number default_password_lifetime 0)
+  [ "$errors" -ge 1 ] && [ "$errors" -le "$max_errors" ] && [ "$life" -ge 1 ] && [ "$life" -le "$life_days" ]
+}
+
+passwords_describe() { # sets lacks
+  lacks=
+  if ! passwords_in_files; then lacks=settings; fi
+  if ! passwords_in_effect; then lacks=${lacks:+$lacks,}effect; fi
+}
+
+# Accounts with a password that follow the server's own lifetime. A new one would expire old passwords at once, and the HIS would
+# stand still: they keep what they had, and the check names them.
+follow_default="JSON_VALUE(Priv, '\$.is_role') IS NULL AND COALESCE(JSON_VALUE(Priv, '\$.password_lifetime'), -1) = -1 AND Priv RLIKE '\"authentication_string\" *: *\"[^\"]{8,}'"
+
+passwords_settle() {
+  if ! passwords_in_files; then
+    put_out_of_use simple_password_check_minimal_length simple_password_check_digits simple_password_check_letters_same_case \
+      simple_password_check_other_characters strict_password_validation skip_strict_password_validation max_password_errors default_password_lifetime
+    options=$(options)
+    if ! passwords_in_files; then die "zz-medsec-passwords.cnf does not decide on the server of $socket; does its command line set a password option?"; fi
+  fi
+  ask << SQL > "$statements.accounts"
+SELECT CONCAT('ALTER USER ', QUOTE(User), '@', QUOTE(Host), ' PASSWORD EXPIRE ', IF(@@default_password_lifetime = 0, 'NEVER', CONCAT('INTERVAL ', @@default_password_lifetime, ' DAY')), ';')
+  FROM mysql.global_priv WHERE $follow_default AND NOT @@default_password_lifetime BETWEEN 1 AND $life_days;
+SQL
+  ask < "$statements.accounts"
+  if ! passwords_loaded; then echo "INSTALL SONAME 'simple_password_check'" | ask; fi
+  ask << SQL
+SET GLOBAL simple_password_check_minimal_length = $(number simple_password_check_minimal_length 8), simple_password_check_digits = $(number simple_password_check_digits 1),
+  simple_password_check_letters_same_case = $(number simple_password_check_letters_same_case 1), simple_password_check_other_characters = $(number simple_password_check_other_characters 1),
+  strict_password_validation = ON, max_password_errors = $(number max_password_errors 5), default_password_lifetime = $(number default_password_lifetime 90);
+SQL
+  passwords_in_effect || die "the server on $socket still does not ask for good passwords"
+}
+
+passwords_undo() {
+  dump=$(command -v mariadb-dump || command -v mysqldump) || die "no mariadb-dump"
+  if ! passwords_loaded; then echo "UNINSTALL SONAME IF EXISTS 'simple_password_check';"; fi
+  rows global_priv "$follow_default"
+  echo 'FLUSH PRIVILEGES;'
+}
+
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 with() { # PID PROGRAM : runs "$verb"
@@ -348,12 +417,13 @@ scope() {
 SELECT CONCAT('SET GLOBAL ', VARIABLE_NAME, ' = ', IF(VARIABLE_TYPE RLIKE 'INT|DOUBLE', GLOBAL_VALUE, QUOTE(GLOBAL_VALUE)), ';')
   FROM information_schema.SYSTEM_VARIABLES WHERE GLOBAL_VALUE_ORIGIN = 'SQL' AND VARIABLE_NAME RLIKE '^$runtime';
 SQL
-    case $subject in access) access_undo ;; esac
+    case $subject in access | passwords) "${subject}_undo" ;; esac
   } > "$statements"
   if [ -s "$statements" ]; then
     {
       if [ "$login" = --no-defaults ]; then login="$login -uroot"; fi
       echo "env -i HOME=/root $client $login -S $socket --default-character-set=utf8mb4 mysql << 'END_OF_STATEMENTS'"
+      echo "SET SESSION sql_mode = '', sql_log_bin = 0;"
       cat "$statements"
       echo END_OF_STATEMENTS
     } | base64 -w 0 | sed "s/.*/undo$tab&/"
@@ -379,6 +449,10 @@ case $subject in
   access)
     networks=${1-}
     runtime=local_infile
+    ;;
+  passwords)
+    min_length=${1-} life_days=${2-} max_errors=${3-}
+    runtime='(simple_password_check_|strict_password_validation|max_password_errors|default_password_lifetime)'
     ;;
   *) die "unknown subject '$subject'" ;;
 esac

@@ -176,8 +176,9 @@ for link in /proc/[0-9]*/exe; do
     sed '/^$/d' | tr '\n' '\0' | xargs -0 env -i HOME=/nonexistent "$program" 2>&1 | sed 's/^/options\t/'
   printf '%s\n' "$sockets" | sed 's/^/socket\t/'
   $ask -S "$socket" -NB --connect-timeout=10 --default-character-set=utf8mb4 << 'SQL' || exit 94
+SELECT 'variable','version',VERSION();
 SET SESSION sql_mode='', max_statement_time=20;
-SELECT 'variable',VARIABLE_NAME,IFNULL(GLOBAL_VALUE,'') FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME RLIKE '^(server_audit_|simple_password_|strict_password|max_password|default_password|local_infile|bind_address|skip_n|version)';
+SELECT 'variable',VARIABLE_NAME,IFNULL(GLOBAL_VALUE,'') FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME RLIKE '^(server_audit_|simple_password_|strict_password|max_password|default_password|local_infile|bind_address|skip_n)';
 SELECT 'plugin',PLUGIN_NAME,PLUGIN_STATUS,LOAD_OPTION FROM information_schema.PLUGINS WHERE PLUGIN_LIBRARY>'';
 SELECT 'account',User,Host,REGEXP_REPLACE(Priv,'("authentication_string" *: *")[^"]{8,}','\\1set') FROM mysql.global_priv;
 SELECT 'role',User,Host,Role FROM mysql.roles_mapping;
@@ -195,9 +196,10 @@ def servers(host: Host) -> list[Server]:
     Raises ProbeError when one cannot be asked: no client, no local socket, no administrator, MySQL instead of MariaDB.
     """
     answer = host.run(_QUESTION)
+    found = parse(answer.stdout, answer.stderr)
     if answer.rc != 0:
-        raise _not_asked(answer.stderr or answer.stdout)
-    return parse(answer.stdout)
+        raise _not_asked(answer.stderr)
+    return found
 
 
 def _not_asked(complaint: str) -> ProbeError:
@@ -210,31 +212,40 @@ def _not_asked(complaint: str) -> ProbeError:
     )
 
 
-def parse(output: str) -> list[Server]:
-    """Return the servers that the question's answer tells of. Raises ProbeError where one broke off or is no MariaDB."""
+def parse(output: str, complaint: str = "") -> list[Server]:
+    """Return the servers that the question's answer tells of. Raises ProbeError where one is no MariaDB or broke off."""
     found: list[Server] = []
     for block in re.split(r"^server\t", output, flags=re.MULTILINE)[1:]:
-        first, *lines = block.splitlines()
+        first, *lines = block.removesuffix("\n").split("\n")
         pid, socket, data, client = first.split("\t")
         rows: dict[str, list[list[str]]] = {}
         for line in lines:
             kind, *fields = line.split("\t")
-            rows.setdefault(kind, []).append(fields)
+            rows.setdefault(kind, []).append([_SIGN.sub(_unescaped, field) for field in fields])
         options = _options(" ".join(row[0] for row in rows.pop("options", []) if row))
         server = Server(int(pid), socket, data, f"{client} -S {shlex.quote(socket)}", options, rows)
-        if "end" not in rows:
-            raise _not_asked(f"{server.name}: {lines[-1] if lines else ''}")
-        if "mariadb" not in (server.value("version") or "").lower():
+        version = server.value("version")
+        if version is not None and "mariadb" not in version.lower():
             raise ProbeError(
                 says(
-                    en=f"the server on {socket} is not MariaDB but {server.value('version')}: MySQL is not supported; "
+                    en=f"the server on {socket} is not MariaDB but {version}: MySQL is not supported; "
                     "examine it by hand, or leave the control out of the host's `medsec_controls`",
-                    zh=f"{socket} 上的服务不是 MariaDB（版本 {server.value('version')}）：暂不支持 MySQL，"
+                    zh=f"{socket} 上的服务不是 MariaDB（版本 {version}）：暂不支持 MySQL，"
                     "请人工核查，或在该主机的 `medsec_controls` 中排除本控制项",
                 )
             )
+        if "end" not in rows:
+            raise _not_asked(f"{server.name}: {complaint}")
         found.append(server)
     return found
+
+
+# What the client writes for a tab, a line's end, a zero byte and a backslash.
+_SIGN = re.compile(r"\\(.)")
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return {"t": "\t", "n": "\n", "0": "\0"}.get(found[1], found[1])
 
 
 def _options(printed: str) -> dict[str, str]:

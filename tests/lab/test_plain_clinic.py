@@ -26,6 +26,10 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
     "inbound_denied_by_default": (FAIL, "incoming IPv4 packets are not filtered"),
     "login_locked_after_failures": (FAIL, "no pam_faillock"),
     "logs_kept_six_months": (FAIL, "days"),
+    "mariadb_passwords_enforced": (FAIL, "simple_password_check is not loaded"),
+    # Debian's own server is bound to loopback and has one administrator, by unix_socket.
+    "mariadb_reached_by_ledger_only": (FAIL, "(/run/mysqld/mysqld.sock): local_infile is ON"),
+    "mariadb_statements_audited": (FAIL, "server_audit is not loaded"),
     "password_quality_enforced": (FAIL, "weak passwords are accepted"),
     "postgresql_passwords_guarded": (FAIL, "weak passwords were taken when they were tried"),
     # Nobody but postgres has an account there yet, and PostgreSQL 15 keeps its schema public shut.
@@ -49,6 +53,8 @@ DATABASE = {
     "postgresql_statements_audited",
     "restore_drill_recent",
 }
+MARIADB = {"mariadb_passwords_enforced", "mariadb_reached_by_ledger_only", "mariadb_statements_audited"}
+DATABASE = {"database_backed_up_daily", "postgresql_statements_audited", "restore_drill_recent"} | MARIADB
 
 # For each pass, a question of another kind than the check's, answered by nothing printed where the pass is deserved.
 TRUE_BECAUSE = {
@@ -90,6 +96,9 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
     "his-db": (
         "mkdir -p /root/away; for f in $(find /usr -xdev -name psql); do mv $f /root/away/$(echo $f | tr / _); done",
         dict.fromkeys((control for control in DATABASE if control.startswith("postgresql_")), ERROR),
+        "mkdir -p /root/away; for f in $(find /usr -xdev -name psql -o -name mariadb -type f -o -name mysql -path '*bin*'); do"
+        " mv $f /root/away/$(echo $f | tr / _); done",
+        {"postgresql_statements_audited": ERROR} | dict.fromkeys(MARIADB, ERROR),
     ),
     "backup": (
         "apt-get -qq -y install chrony > /dev/null; systemctl is-active chrony; "

@@ -243,7 +243,7 @@ beyond_loopback() { grep -vE '^(127\.|\[::1\]|\[::ffff:127\.)'; }
 # Whether it may be bound to loopback: no other host is registered, none is connected, and no second server shares the settings.
 access_stays_here() {
   [ -z "$networks" ] && [ "$(wc -l < "$statements.servers")" -eq 1 ] &&
-    ! connections ESTAB | awk '{ sub(/:[0-9]+$/, "", $1); sub(/:[0-9]+$/, "", $2); if ($1 != $2) print $2 }' | beyond_loopback > /dev/null
+    ! connections ESTAB | awk '{ print $2 }' | beyond_loopback > /dev/null
 }
 
 access_bound() { # ADDRESSES : whether all are loopback

@@ -155,31 +155,29 @@ def _address(text: str) -> tuple[str, int]:
 # One question for all controls that speak of MariaDB. Hashes of passwords never leave the server.
 _QUESTION = r"""
 export LC_ALL=C
-umask 077
-cd /
-for tool in ss readlink awk; do command -v "$tool" > /dev/null || { echo "missing: $tool" >&2; exit 91; }; done
 for link in /proc/[0-9]*/exe; do
   program=$(readlink "$link" 2> /dev/null) || continue
   program=${program% (deleted)}
   case $program in */mariadbd | */mysqld) ;; *) continue ;; esac
   pid=${link#/proc/}; pid=${pid%/exe}
-  case $(cat "/proc/$pid/cgroup") in *medsec-drill-*) continue ;; esac
+  grep -q medsec-drill- "/proc/$pid/cgroup" && continue
   data=$(readlink "/proc/$pid/cwd")
-  sockets=$(ss -Hantxp | awk -v of="pid=$pid," 'index($0, of) && $1 !~ /dgr/ { if ($1 == "tcp" && $2 != "LISTEN") sub(/:[0-9]+$/, "", $6); else $6 = "-"; print $1 "\t" $2 "\t" $5 "\t" $6 }' | sort -u)
-  socket=$(printf '%s\n' "$sockets" | awk -F '\t' '$1 == "u_str" && $2 == "LISTEN" { print $3; exit }')
-  case $socket in /*) ;; ?*) socket=$data/$socket ;; *) echo "process $pid ($program) has no local socket here: does it run in a container?" >&2; exit 93 ;; esac
+  sockets=$(ss -Hantxp | awk -v of="pid=$pid," 'index($0, of) && /^tcp|LISTEN/ { if (/ESTAB/) sub(/:[0-9]+$/, "", $6); print "socket\t" $1 "\t" $2 "\t" $5 "\t" $6 }' | sort -u)
+  socket=$(printf '%s\n' "$sockets" | awk '/u_str/ { print $4; exit }')
+  case $socket in /*) ;; ?*) socket=$data/$socket ;; *) echo "process $pid has no local socket here: does the server run in a container?" >&2; exit 93 ;; esac
   client=$(command -v mariadb || command -v mysql) || { echo 'missing: mariadb' >&2; exit 91; }
-  ask="env -i PATH=$PATH HOME=/root $client --no-defaults -uroot"
-  echo 'DO 1' | $ask -S "$socket" 2> /dev/null || ask="env -i PATH=$PATH HOME=/root $client --defaults-file=/root/.my.cnf"
+  client="env -i PATH=$PATH HOME=/root $client"
+  ask="$client --no-defaults -uroot"
+  echo 'DO 1' | $ask -S "$socket" 2> /dev/null || ask="$client --defaults-file=/root/.my.cnf"
   printf 'server\t%s\t%s\t%s\t%s\n' "$pid" "$socket" "$data" "$ask"
-  tr '\0' '\n' < "/proc/$pid/cmdline" | awk 'NR > 1 { if (/^--(no-)?defaults/) first = first "\n" $0; else rest = rest "\n" $0 } END { print first "\n--print-defaults" rest }' |
-    sed '/^$/d' | tr '\n' '\0' | xargs -0 env -i HOME=/nonexistent "$program" 2>&1 | sed 's/^/options\t/'
-  printf '%s\n' "$sockets" | sed 's/^/socket\t/'
-  $ask -S "$socket" -NB --connect-timeout=10 --default-character-set=utf8mb4 << 'SQL' || exit 94
+  tr '\0' '\n' < "/proc/$pid/cmdline" | awk 'NR > 1 { if (/^--(no-)?defaults/) first = first $0 "\n"; else rest = rest "\n" $0 } END { print first "--print-defaults" rest }' |
+    tr '\n' '\0' | xargs -0 env -i "$program" 2>&1 | sed 's/^/options\t/'
+  printf '%s\n' "$sockets"
+  $ask -S "$socket" -NB --default-character-set=utf8mb4 << 'SQL' || exit 94
 SELECT 'variable','version',VERSION();
 SET SESSION sql_mode='', max_statement_time=20;
-SELECT 'variable',VARIABLE_NAME,IFNULL(GLOBAL_VALUE,'') FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME RLIKE '^(server_audit_|simple_password_|strict_password|max_password|default_password|local_infile|bind_address|skip_n)';
-SELECT 'plugin',PLUGIN_NAME,PLUGIN_STATUS,LOAD_OPTION FROM information_schema.PLUGINS WHERE PLUGIN_LIBRARY>'';
+SELECT 'variable',VARIABLE_NAME,IFNULL(GLOBAL_VALUE,'') FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME RLIKE '^(server_audit|simple_pass|strict_pass|max_pass|default_pass|local_i)';
+SELECT 'plugin',PLUGIN_NAME,PLUGIN_STATUS,LOAD_OPTION FROM information_schema.PLUGINS;
 SELECT 'account',User,Host,REGEXP_REPLACE(Priv,'("authentication_string" *: *")[^"]{8,}','\\1set') FROM mysql.global_priv;
 SELECT 'role',User,Host,Role FROM mysql.roles_mapping;
 SELECT 'installed',dl FROM mysql.plugin;
@@ -276,20 +274,22 @@ class Written:
 # account that does not exist: nothing is changed, and its statement is logged.
 _CANARY = r"""
 export LC_ALL=C
-umask 077
 canary=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 [ "${#canary}" = 32 ] || exit 95
 began=$(date +%s)
-who=$(printf "SET sql_log_bin=0, sql_mode='';SELECT SUBSTRING_INDEX(USER(),'@',1),CONNECTION_ID();SELECT COUNT(*) FROM mysql.db WHERE Db='@%s';ALTER USER IF EXISTS 'medsec-%s'@localhost IDENTIFIED BY 'Secret-%s';" "$canary" "$canary" "$canary" | @ASK@ -NBf 2> /dev/null | head -n 1)
-printf 'who\t%s\n' "$who"
 log=@LOG@
-if [ -d "$log" ]; then log=$log/server_audit.log; fi
+[ ! -d "$log" ] || log=$log/server_audit.log
+echo "SET sql_log_bin=0, sql_mode='';SELECT SUBSTRING_INDEX(USER(),'@',1),CONNECTION_ID();SELECT User FROM mysql.db WHERE Db='@$canary';
+ALTER USER IF EXISTS 'medsec-$canary'@localhost IDENTIFIED BY 'Secret-$canary';" | @ASK@ -NBf 2> /dev/null | head -n 1
 look() {
-  if [ -n "$log" ]; then tail -c 8388608 -- "$log" | grep -aF "$canary"; return; fi
-  command -v journalctl > /dev/null && journalctl -q -o short-iso --since "@$began" 2> /dev/null | grep -aF "$canary"
-  find /var/log -xdev -type f -mmin -5 ! -path '*/journal/*' ! -name wtmp ! -name lastlog 2> /dev/null | while IFS= read -r name; do
-    tail -c 8388608 -- "$name" | grep -aF "$canary"
-  done
+  if [ -n "$log" ]; then
+    tail -c 8388608 -- "$log" | grep -aF "$canary"
+  else
+    journalctl -q -o short-iso --since "@$began" | grep -aF "$canary"
+    find /var/log -xdev -type f -mmin -5 ! -path '*/journal/*' ! -name wtmp ! -name lastlog 2> /dev/null | while IFS= read -r name; do
+      tail -c 8388608 -- "$name" | grep -aF "$canary"
+    done
+  fi
 }
 for _ in 1 2 3 4 5 6; do
   sleep 0.5
@@ -312,9 +312,9 @@ def audited(host: Host, server: Server) -> Written:
     answer = host.run(script, once=True)
     first, *lines = answer.stdout.splitlines() or [""]
     fields = first.split("\t")
-    if answer.rc != 0 or len(fields) != 3:
+    if answer.rc != 0 or len(fields) != 2:
         raise _not_asked(f"{server.name}: {answer.stderr or 'the statements were not made'}")
-    return Written(fields[1], fields[2], tuple(line for line in lines if line))
+    return Written(fields[0], fields[1], tuple(line for line in lines if line))
 
 
 # For each try: the word that names it, and the password, made of $r (random digits and small letters), $l (small letters) and $u.

@@ -86,7 +86,11 @@ def test_a_verification_costs_no_more_than_it_did(
     assert not verdicts & {Verdict.ERROR, Verdict.UNREACHABLE}
     if name == "hardened":
         passed = {finding.control for finding in result.findings if finding.verdict is Verdict.PASS}
-        assert {"login_locked_after_failures", "password_quality_enforced", "database_backed_up_daily"} | MARIADB <= passed
+        assert {
+            "login_locked_after_failures",
+            "password_quality_enforced",
+            "database_backed_up_daily",
+        } | MARIADB <= passed
     assert logins() - before == traffic.logins == LOGINS
     assert traffic.round_trips <= ROUND_TRIPS, traffic
     most = MOST[name]

@@ -52,9 +52,10 @@ DATABASE = {
     "postgresql_reached_by_ledger_only",
     "postgresql_statements_audited",
     "restore_drill_recent",
+    "mariadb_passwords_enforced",
+    "mariadb_reached_by_ledger_only",
+    "mariadb_statements_audited",
 }
-MARIADB = {"mariadb_passwords_enforced", "mariadb_reached_by_ledger_only", "mariadb_statements_audited"}
-DATABASE = {"database_backed_up_daily", "postgresql_statements_audited", "restore_drill_recent"} | MARIADB
 
 # For each pass, a question of another kind than the check's, answered by nothing printed where the pass is deserved.
 TRUE_BECAUSE = {
@@ -94,11 +95,9 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
         {"root_login_refused": ERROR, "unneeded_services_gone": FAIL},
     ),
     "his-db": (
-        "mkdir -p /root/away; for f in $(find /usr -xdev -name psql); do mv $f /root/away/$(echo $f | tr / _); done",
-        dict.fromkeys((control for control in DATABASE if control.startswith("postgresql_")), ERROR),
         "mkdir -p /root/away; for f in $(find /usr -xdev -name psql -o -name mariadb -type f -o -name mysql -path '*bin*'); do"
         " mv $f /root/away/$(echo $f | tr / _); done",
-        {"postgresql_statements_audited": ERROR} | dict.fromkeys(MARIADB, ERROR),
+        dict.fromkeys((control for control in DATABASE if control.startswith(("postgresql_", "mariadb_"))), ERROR),
     ),
     "backup": (
         "apt-get -qq -y install chrony > /dev/null; systemctl is-active chrony; "

@@ -50,7 +50,7 @@ def _begins(course: Course, other: Course) -> bool:
 
 
 # The words in which the probes that act wrap what they do.
-ACTS = ("unshare --mount --propagation private", "medsec_audit_canary")
+ACTS = ("unshare --mount --propagation private", "medsec_audit_canary", "canary=$(od", "CREATE USER $who")
 
 
 def main(folders: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ from medsec_cli.commands import (
     lab,
     planning,
     site,
+    statements,
     trial,
 )
 from medsec_cli.language import LANGUAGES, Say, choose
@@ -57,6 +58,7 @@ def build(language: Language) -> click.Group:
         backing_up,
         drilling,
         catalogue,
+        statements,
         site,
         lab,
         trial,

@@ -195,7 +195,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("product", PACKS)
-@pytest.mark.parametrize("administrators", [[], PLAIN, *[[name] for name in HOSTILE]], ids=str)
+@pytest.mark.parametrize("administrators", [[], PLAIN, HOSTILE], ids=["nobody", "plain", "hostile"])
 def test_every_statement_is_read_by_the_parser(product: str, administrators: list[str]) -> None:
     pack = PACKS[product]
     parts = [part for part in rendered(pack, given(pack, administrators)) if not hasattr(part.part, "path")]
@@ -204,17 +204,16 @@ def test_every_statement_is_read_by_the_parser(product: str, administrators: lis
 
 
 @pytest.mark.parametrize("product", PACKS)
-@pytest.mark.parametrize("administrator", HOSTILE)
-def test_a_value_changes_no_word(product: str, administrator: str) -> None:
+def test_a_value_changes_no_word(product: str) -> None:
     pack = PACKS[product]
 
-    def shapes(name: str) -> list[str]:
-        made = scripts(pack, given(pack, [name]), "zh")
+    def shapes(names: list[str]) -> list[str]:
+        made = scripts(pack, given(pack, names), "zh")
         # What a comment must never hold back or let go is seen in the whole file.
         files = [without_client_lines(text, pack) for text in (made.harden, made.undo, made.check)]
         return [shape(statement) for file in files for statement in statements(file, pack)]
 
-    assert shapes(administrator) == shapes("zhangmin")
+    assert shapes(HOSTILE) == shapes([f"name{number}" for number in range(len(HOSTILE))])
 
 
 def without_client_lines(text: str, pack: Pack) -> str:
@@ -246,7 +245,7 @@ def test_no_comment_goes_on_or_ends_a_statement(product: str, language: Any) -> 
         lines = text.splitlines()
         comments = [line for line in lines if line.startswith("--")]
         assert not [line for line in comments if line.endswith(("-", ";"))]
-        assert len(max(comments, key=len)) < 160
+        assert len(max((line for line in comments if not line.startswith("--    ")), key=len)) < 160
         # A client that reads another encoding may swallow the newline behind a comment: a statement never follows it.
         assert not [pair for pair in zip(lines, lines[1:], strict=False) if pair[0][:2] == "--" and pair[1][:2] not in ("--", "")]
 
@@ -311,7 +310,7 @@ def test_nothing_done_drops_locks_or_expires_an_account_that_nobody_named(produc
         for sql in (part.do, part.undo):
             for statement in statements(sql, pack):
                 words = shape(statement).split()
-                assert not ({"USER", "LOGIN"} & set(words[1:2])) or words[0] in ("AUDIT", "NOAUDIT")
+                assert words[0] not in ("ALTER", "DROP", "REVOKE", "RENAME") or words[1] not in ("USER", "LOGIN", "ROLE")
                 assert words[:4] != ["ALTER", "PROFILE", "DEFAULT", "LIMIT"]
                 assert "DEFAULT_PASSWORD_LIFETIME" not in words[:3]
 

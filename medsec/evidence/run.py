@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Literal
 
 from pydantic import Field
@@ -123,6 +123,22 @@ class Inputs(Strict):
     waivers: str = ""
 
 
+class Permission(Strict):
+    """A waiver of an item that no control judges: what people are to find unmet, until when, and what protects meanwhile."""
+
+    item: str
+    hosts: list[str]
+    reason: str
+    owner: str
+    approver: str
+    compensation: list[str]
+    expires: date
+
+    def expired(self, day: datetime) -> bool:
+        """Whether it no longer held on `day`."""
+        return day.astimezone().date() > self.expires
+
+
 class Resumed(Strict):
     """Who went on with a run that had been cut short, and when."""
 
@@ -156,6 +172,7 @@ class RunHeader(Strict):
     hosts: list[HostFacts]
     controls: list[ControlFacts]
     items: list[ItemFacts]
+    permissions: list[Permission] = Field(default_factory=list)
 
     @property
     def planned(self) -> int:

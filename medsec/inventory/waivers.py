@@ -1,28 +1,53 @@
-"""Waivers: dated permissions to fail, read from `inventory/waivers.yml`."""
+"""Waivers: dated permissions to fail, read from `inventory/waivers.yml`.
+
+A waiver is of a control, or of an inspected item that no control judges: a database that cannot be patched (DB-06), with
+proof of what protects it meanwhile.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from medsec.catalogue.controls import Controls
 from medsec.catalogue.source import Strict, read_yaml, validate
+from medsec.catalogue.standards import load_standards
 from medsec.errors import UsageError
 from medsec.evidence.findings import Verdict, WaiverNote
+from medsec.evidence.run import Permission
 from medsec.inventory.hosts import Host, Inventory
+from medsec.resources import root
 from medsec.text import Text, says
 
 FILE = "waivers.yml"
+# What must be proved before an item may be left unmet, by the item's own rule (standards/items.yml).
+NEEDED = {"DB-06": ("DB-01", "DB-02", "DB-03", "DB-04")}
+
+
+class Proof(Strict):
+    """A file that shows that a compensating measure is in force: a check plan's output, a screenshot, a signed sheet."""
+
+    # The inspected item that it proves.
+    item: str = Field(pattern=r"^[A-Z]{2}-[0-9]{2}$")
+    # Below the inventory folder.
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    seen: date
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.file} ({self.seen}, sha256 {self.sha256})"
 
 
 class Waiver(Strict):
-    """Permission for one control to fail on some hosts until a day; every field must be given."""
+    """Permission to fail on some hosts until a day, for one control, or for one item that no control judges."""
 
-    control: str
+    control: str | None = None
+    item: str | None = None
     # Host names, group names or globs.
     hosts: list[str] = Field(min_length=1)
     reason: str
@@ -30,6 +55,8 @@ class Waiver(Strict):
     approver: str
     # What protects the hosts meanwhile (补偿措施).
     compensation: list[str] = Field(min_length=1)
+    # What shows that they are in force; an item must have it, a control may.
+    proof: list[Proof] = Field(default_factory=list)
     # The last day on which the waiver holds.
     expires: date
 
@@ -47,13 +74,33 @@ class Waiver(Strict):
             raise ValueError("each measure must be written")
         return measures
 
+    @model_validator(mode="after")
+    def _speaks_of_one_thing(self) -> Waiver:
+        if (self.control is None) == (self.item is None):
+            raise ValueError("name either a control or an item")
+        if self.item is not None:
+            proved = {proof.item for proof in self.proof}
+            missing = [item for item in NEEDED.get(self.item, ()) if item not in proved]
+            if missing or not self.proof:
+                raise ValueError(f"proof is missing: {', '.join(missing) or 'at least one file'}")
+        return self
+
+    @property
+    def measures(self) -> list[str]:
+        """The compensating measures, and what proves them."""
+        return [*self.compensation, *map(str, self.proof)]
+
 
 class Waivers:
     """The waivers of a site, resolved to hosts."""
 
     def __init__(self, waivers: Iterable[tuple[Waiver, frozenset[str]]]) -> None:
         self._by_pair: dict[tuple[str, str], Waiver] = {}
+        self._of_items: list[tuple[Waiver, frozenset[str]]] = []
         for waiver, hosts in waivers:
+            if waiver.control is None:
+                self._of_items.append((waiver, hosts))
+                continue
             for host in hosts:
                 self._by_pair[waiver.control, host] = waiver
 
@@ -62,11 +109,32 @@ class Waivers:
         return cls(())
 
     def __len__(self) -> int:
-        return len(self._by_pair)
+        return len(self._by_pair) + len(self._of_items)
 
     def as_written(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """Return every waiver by control and host, as plain values."""
-        return [(*pair, waiver.model_dump(mode="json")) for pair, waiver in sorted(self._by_pair.items())]
+        """Return every waiver by control (or item) and host, as plain values."""
+        pairs = dict(self._by_pair)
+        pairs |= {(str(waiver.item), host): waiver for waiver, hosts in self._of_items for host in hosts}
+        return [
+            (*pair, waiver.model_dump(mode="json")) for pair, waiver in sorted(pairs.items(), key=lambda p: p[0])
+        ]
+
+    def permissions(self, hosts: Iterable[str]) -> list[Permission]:
+        """Return what is permitted on `hosts` of the items that people judge."""
+        chosen = set(hosts)
+        return [
+            Permission(
+                item=str(waiver.item),
+                hosts=sorted(named & chosen),
+                reason=waiver.reason,
+                owner=waiver.owner,
+                approver=waiver.approver,
+                compensation=waiver.measures,
+                expires=waiver.expires,
+            )
+            for waiver, named in self._of_items
+            if named & chosen
+        ]
 
     def apply(
         self, control: str, host: Host, verdict: Verdict, text: Text, today: date, spared: Sequence[str] = ()
@@ -96,7 +164,8 @@ class Waivers:
 def load_waivers(inventory: Inventory, controls: Controls) -> Waivers:
     """Return the waivers beside the inventory (none where the file does not exist).
 
-    Raises UsageError for a missing field, an unknown control or host, or two waivers of the same control and host.
+    Raises UsageError for a missing field, an unknown control, item or host, an item that controls judge, two waivers of
+    the same on one host, and for a proof that is missing or no longer what it was.
     """
     path = inventory.path / FILE
     if not path.exists():
@@ -115,15 +184,28 @@ def load_waivers(inventory: Inventory, controls: Controls) -> Waivers:
         waiver = validate(Waiver, entry, f"{path}: waiver {number}")
         hosts = _resolve(path, number, waiver, inventory, controls)
         for host in sorted(hosts):
-            first = taken.setdefault((waiver.control, host), number)
+            name = waiver.control or str(waiver.item)
+            first = taken.setdefault((name, host), number)
             if first != number:
-                raise UsageError(_twice(path, first, number, waiver.control, host))
+                raise UsageError(_twice(path, first, number, name, host))
         resolved.append((waiver, hosts))
     return Waivers(resolved)
 
 
 def _resolve(path: Path, number: int, waiver: Waiver, inventory: Inventory, controls: Controls) -> frozenset[str]:
-    if waiver.control not in controls:
+    for proof in waiver.proof:
+        _require_unaltered(path, number, proof)
+    if waiver.item is not None:
+        load_standards(root() / "standards").item(waiver.item)  # an unknown one is told as such
+        serving = ", ".join(control.id for control in controls.values() if control.item == waiver.item)
+        if serving:
+            raise UsageError(
+                says(
+                    en=f"{path}: waiver {number}: {waiver.item} is judged by {serving}; waive the control instead",
+                    zh=f"{path}：第 {number} 条豁免：{waiver.item} 由 {serving} 自动核查；请改为豁免该控制项",
+                )
+            )
+    elif waiver.control not in controls:
         known = ", ".join(controls)
         raise UsageError(
             says(
@@ -132,6 +214,25 @@ def _resolve(path: Path, number: int, waiver: Waiver, inventory: Inventory, cont
             )
         )
     return frozenset(host.name for host in inventory.limit(waiver.hosts))
+
+
+def _require_unaltered(path: Path, number: int, proof: Proof) -> None:
+    """Raise UsageError unless the proof lies in the inventory's folder and is what it was when it was entered."""
+    file = path.parent / proof.file
+    try:
+        inside = file.resolve().is_relative_to(path.parent.resolve())
+        met = hashlib.sha256(file.read_bytes()).hexdigest() if inside else "-"
+    except OSError:
+        met = "-"
+    if met != proof.sha256:
+        raise UsageError(
+            says(
+                en=f"{path}: waiver {number}: {proof.file} is not the file that proves {proof.item}: its SHA-256 is {met}, "
+                f"entered is {proof.sha256} (`-`: no such file below {path.parent}); look at the evidence again and enter it anew",
+                zh=f"{path}：第 {number} 条豁免：{proof.file} 与登记的 {proof.item} 佐证不一致：SHA-256 为 {met}，登记为 {proof.sha256}"
+                f"（“-”表示 {path.parent} 下没有该文件）；请重新核对佐证材料后登记",
+            )
+        )
 
 
 def _twice(path: Path, first: int, second: int, control: str, host: str) -> Text:
@@ -207,7 +308,7 @@ def _note(waiver: Waiver, state: str) -> WaiverNote:
         reason=waiver.reason,
         owner=waiver.owner,
         approver=waiver.approver,
-        compensation=tuple(waiver.compensation),
+        compensation=tuple(waiver.measures),
         expires=waiver.expires.isoformat(),
         state=state,
     )

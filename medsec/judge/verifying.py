@@ -75,7 +75,9 @@ def verify(
     params = parameters(inventory, hosts, controls)
     waivers = Waivers.none() if waivers is None else waivers
     header = _header(inventory, hosts, controls, standards=standards, catalogue=catalogue, argv=argv)
-    header = header.model_copy(update={"inputs": _inputs(inventory, hosts, params, waivers)})
+    permissions = waivers.permissions(host.name for host in hosts)
+    inputs = _inputs(inventory, hosts, params, waivers)
+    header = header.model_copy(update={"inputs": inputs, "permissions": permissions})
     store, done = (RunStore(site, header), set[str]()) if resume is None else _reopened(resume, header)
     try:
         for host in done:
@@ -125,7 +127,7 @@ def _reopened(path: Path, now: RunHeader) -> tuple[RunStore, set[str]]:
 
 
 # What two runs of the same may differ in.
-_OF_THE_DAY = {"id", "operator", "controller", "argv", "started", "finished", "resumed"}
+_OF_THE_DAY = {"id", "operator", "controller", "argv", "started", "finished", "resumed", "permissions"}
 _NAMES = {
     "hosts": says(en="hosts", zh="主机"),
     "controls": says(en="controls", zh="控制项"),

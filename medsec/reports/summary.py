@@ -8,6 +8,7 @@ from medsec.columns import aligned, clip, width
 from medsec.evidence.findings import Verdict
 from medsec.evidence.plain import plain
 from medsec.evidence.reading import Run
+from medsec.evidence.run import Permission
 from medsec.reports.folding import fold, named
 from medsec.reports.overview import (
     SEVERITY_ORDER,
@@ -57,6 +58,8 @@ def _sums(view: Overview, language: Language) -> Iterator[str]:
         yield _not_selected(view, language)
     if view.waived:
         yield _waived(view).in_language(language)
+    for permission in view.run.header.permissions:
+        yield _permitted(permission, view).in_language(language)
 
 
 def _gaps(view: Overview, language: Language, *, most: int) -> Iterator[str]:
@@ -178,6 +181,20 @@ def _waived(view: Overview) -> Text:
     return says(
         en=f"Waived: {count} check{'s' * (count > 1)}, the first until {first.expires} (owner {first.owner})",
         zh=f"已豁免：{count} 项次，最早 {first.expires} 到期（责任人 {first.owner}）",
+    )
+
+
+def _permitted(permission: Permission, view: Overview) -> Text:
+    """Say which item people will find unmet, and by whose permission."""
+    hosts, until = ", ".join(permission.hosts), permission.expires
+    if permission.expired(view.run.header.started):
+        return says(
+            en=f"Permission EXPIRED on {until}: {permission.item} unmet on {hosts} (owner {permission.owner})",
+            zh=f"例外已于 {until} 到期：{permission.item}，主机 {hosts}（责任人 {permission.owner}）",
+        )
+    return says(
+        en=f"Permitted until {until}, for people to check: {permission.item} unmet on {hosts} (owner {permission.owner})",
+        zh=f"登记例外至 {until}，须人工核查：{permission.item}，主机 {hosts}（责任人 {permission.owner}）",
     )
 
 

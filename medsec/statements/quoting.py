@@ -111,6 +111,6 @@ def _refused(value: str) -> UsageError:
         says(
             en=f"{value!r} cannot be written into a statement safely: use at most {_LONGEST} printable characters, without "
             'line breaks, and where the product reads them, without ", \\ and $(',
-            zh=f"{value!r} 无法安全写入语句：最多 {_LONGEST} 个可打印字符，不得含换行；视产品不得含 \"、\\ 或 $(",
+            zh=f'{value!r} 无法安全写入语句：最多 {_LONGEST} 个可打印字符，不得含换行；视产品不得含 "、\\ 或 $(',
         )
     )

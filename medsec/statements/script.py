@@ -28,10 +28,12 @@ _RESTARTS: dict[Restart, Text] = {
 }
 _NEEDS: dict[Need, Text] = {
     "administrators": says(
-        en="left out: database_statements_administrators names nobody", zh="未生成：database_statements_administrators 未填写"
+        en="left out: database_statements_administrators names nobody",
+        zh="未生成：database_statements_administrators 未填写",
     ),
     "clients": says(
-        en="left out: application servers are known with --host only", zh="未生成：须以 --host 指定主机才能取得应用服务器地址"
+        en="left out: application servers are known with --host only",
+        zh="未生成：须以 --host 指定主机才能取得应用服务器地址",
     ),
     "only_client": says(
         en="left out: made only with --host and exactly one application server",
@@ -142,12 +144,16 @@ def _harden(pack: Pack, values: Values, language: Language) -> Iterator[list[str
         )
         if isinstance(change, Statement):
             if made.before:
-                before = say("Keep the answer of the next query, the undo needs it", "请保存下一条查询的结果，撤销时使用")
+                before = say(
+                    "Keep the answer of the next query, the undo needs it", "请保存下一条查询的结果，撤销时使用"
+                )
                 lines += [*_remark(before), "", *_batch(pack, made.before + ";")]
             yield [*lines, "", *_batch(pack, made.do)]
         else:
             path = getattr(change, "path", "")
-            lines += _remark(say(f"Edit the file {path} by hand, after a copy:", f"先备份，再手工编辑文件 {path}："))
+            lines += _remark(
+                say(f"Edit the file {path} by hand, after a copy:", f"先备份，再手工编辑文件 {path}：")
+            )
             yield [*lines, *(f"--    {line}" for line in made.do.splitlines())]
 
 

@@ -87,13 +87,13 @@ def _parameters(pack: Pack, host: Host) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, parameter in pack.parameters.items():
         names = [f"{PREFIX}{name}", *([parameter.also] if parameter.also else [])]
-        variable = next((variable for variable in names if variable in host.variables), None)
-        value = parameter.default if variable is None else host.variables[variable]
+        given = next((variable for variable in names if variable in host.variables), None)
+        value = parameter.default if given is None else host.variables[given]
         if problem := parameter.problem_with(value):
             raise UsageError(
                 says(
-                    en=f"host {host.name}: {variable} {problem}",
-                    zh=f"主机 {host.name}：{variable} 取值有误：{problem}",
+                    en=f"host {host.name}: {given} {problem}",
+                    zh=f"主机 {host.name}：{given} 取值有误：{problem}",
                 )
             )
         values[name] = value

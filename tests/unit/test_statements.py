@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from medsec.errors import UsageError
 from medsec.inventory import Inventory, load_inventory
 from medsec.statements import Pack, Values, load_pack, load_packs, scripts, values_for
 from medsec.statements.pack import Statement
+from medsec.statements.quoting import outside
 from medsec.statements.script import Rendered, rendered
 
 ROOT = resources.root()
@@ -121,13 +123,17 @@ OPAQUE = {
         ALTER USER IF EXISTS S @ S PASSWORD EXPIRE DEFAULT FAILED_LOGIN_ATTEMPTS N PASSWORD_LOCK_TIME N
     """,
 }
-SHAPES = {dialect: {line.strip() for line in text.splitlines() if line.strip()} for dialect, text in OPAQUE.items()}
+SHAPES = {
+    dialect: {line.strip() for line in text.splitlines() if line.strip()} for dialect, text in OPAQUE.items()
+}
 
 
 def given(pack: Pack, administrators: list[str], clients: tuple[str, ...] = ("10.66.1.10/32",)) -> Values:
     values = values_for(pack)
     parameters = values.parameters | {"administrators": administrators}
-    return replace(values, parameters=parameters, host="his-oracle", own=("127.0.0.1", "10.66.1.30"), clients=clients)
+    return replace(
+        values, parameters=parameters, host="his-oracle", own=("127.0.0.1", "10.66.1.30"), clients=clients
+    )
 
 
 def shape(tokens: list[Token]) -> str:
@@ -177,7 +183,9 @@ def _problem(sql: str, tokens: list[Token], pack: Pack) -> str | None:
         return f"{source!r}: {error}"
     if isinstance(tree, exp.IfBlock):
         # Guarded: the condition is a tree, and what it guards is in the list.
-        guarded = next((n for n, token in enumerate(tokens) if token.text.upper() in ("CREATE", "ALTER", "DROP")), 0)
+        guarded = next(
+            (n for n, token in enumerate(tokens) if token.text.upper() in ("CREATE", "ALTER", "DROP")), 0
+        )
         return None if shape(tokens[guarded:]) in SHAPES[pack.dialect] else f"not in the list: {source!r}"
     if isinstance(tree, PARSED) and not tree.find(exp.Command):
         return None
@@ -229,9 +237,7 @@ def test_the_file_holds_the_statements_and_nothing_else(product: str) -> None:
     parts = [part for part in rendered(pack, values) if isinstance(part.part, Statement)]
     for file, fields in ((made.harden, ("before", "do")), (made.undo, ("undo",))):
         ordered = parts if "do" in fields else list(reversed(parts))
-        wanted = [
-            shape(s) for part in ordered for field in fields for s in statements(getattr(part, field), pack)
-        ]
+        wanted = [shape(s) for part in ordered for field in fields for s in statements(getattr(part, field), pack)]
         assert [shape(s) for s in statements(without_client_lines(file, pack), pack)] == wanted
         assert wanted
 
@@ -247,17 +253,21 @@ def test_no_comment_goes_on_or_ends_a_statement(product: str, language: Any) -> 
         assert not [line for line in comments if line.endswith(("-", ";"))]
         assert len(max((line for line in comments if not line.startswith("--    ")), key=len)) < 160
         # A client that reads another encoding may swallow the newline behind a comment: a statement never follows it.
-        assert not [pair for pair in zip(lines, lines[1:], strict=False) if pair[0][:2] == "--" and pair[1][:2] not in ("--", "")]
+        assert not [pair for pair in pairwise(lines) if pair[0][:2] == "--" and pair[1][:2] not in ("--", "")]
 
 
 @pytest.mark.parametrize("product", PACKS)
-@pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\u2028b", "a\x00b", "", "  ", "x" * 129, "a\u202eb"], ids=repr)
+@pytest.mark.parametrize(
+    "value", ["a\nb", "a\rb", "a\u2028b", "a\x00b", "", "  ", "x" * 129, "a\u202eb"], ids=repr
+)
 def test_what_cannot_be_quoted_is_refused(product: str, value: str) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         scripts(PACKS[product], given(PACKS[product], [value]), "en")
 
 
-@pytest.mark.parametrize(("product", "value"), [("mysql8", "a\\'b"), ("oracle11g", 'a"b'), ("dm8", 'a"b'), ("sqlserver", "$(x)")])
+@pytest.mark.parametrize(
+    ("product", "value"), [("mysql8", "a\\'b"), ("oracle11g", 'a"b'), ("dm8", 'a"b'), ("sqlserver", "$(x)")]
+)
 def test_what_a_product_reads_inside_quotes_is_refused(product: str, value: str) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         scripts(PACKS[product], given(PACKS[product], [value]), "en")
@@ -265,7 +275,9 @@ def test_what_a_product_reads_inside_quotes_is_refused(product: str, value: str)
 
 def test_an_unquoted_value_does_not_render() -> None:
     pack = PACKS["oracle11g"]
-    careless = pack.statements[3].model_copy(update={"do": "ALTER USER {{ administrators[0] }} PROFILE medsec_person;"})
+    careless = pack.statements[3].model_copy(
+        update={"do": "ALTER USER {{ administrators[0] }} PROFILE medsec_person;"}
+    )
     with pytest.raises(UsageError, match="unquoted"):
         scripts(pack.model_copy(update={"statements": [careless]}), given(pack, PLAIN), "en")
 
@@ -310,7 +322,11 @@ def test_nothing_done_drops_locks_or_expires_an_account_that_nobody_named(produc
         for sql in (part.do, part.undo):
             for statement in statements(sql, pack):
                 words = shape(statement).split()
-                assert words[0] not in ("ALTER", "DROP", "REVOKE", "RENAME") or words[1] not in ("USER", "LOGIN", "ROLE")
+                assert words[0] not in ("ALTER", "DROP", "REVOKE", "RENAME") or words[1] not in (
+                    "USER",
+                    "LOGIN",
+                    "ROLE",
+                )
                 assert words[:4] != ["ALTER", "PROFILE", "DEFAULT", "LIMIT"]
                 assert "DEFAULT_PASSWORD_LIFETIME" not in words[:3]
 
@@ -368,17 +384,26 @@ def test_a_host_without_the_product_or_its_listener_is_refused(clinic: Inventory
     ],
 )
 def test_networks_become_conditions(network: str, condition: str) -> None:
-    from medsec.statements.quoting import outside
-
     assert outside([network], "a", "oracle") == f"({condition})"
 
 
 def test_the_command_writes_three_private_files(clinic: Inventory, tmp_path: Any) -> None:
-    command = ["statements", "oracle11g", "--host", "his-db", "-i", str(clinic.path), "--output", str(tmp_path / "out")]
+    command = [
+        "statements",
+        "oracle11g",
+        "--host",
+        "his-db",
+        "-i",
+        str(clinic.path),
+        "--output",
+        str(tmp_path / "out"),
+    ]
     result = CliRunner().invoke(build("zh"), command)
     assert result.exit_code == 0, result.output
     files = sorted((tmp_path / "out").iterdir())
-    assert [file.name for file in files] == [f"his-db-oracle11g-{kind}.sql" for kind in ("check", "harden", "undo")]
+    assert [file.name for file in files] == [
+        f"his-db-oracle11g-{kind}.sql" for kind in ("check", "harden", "undo")
+    ]
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert "未在真实服务器上验证" in files[1].read_text(encoding="utf-8")
 

@@ -93,7 +93,13 @@ def _products(say: Say) -> str:
     ]
     unproven = say(says(en="not proven on a live server", zh="未在真实服务器上验证"))
     rows = [
-        [product, say(pack.title.text), str(len(pack.statements) + len(pack.files)), str(len(pack.queries)), unproven]
+        [
+            product,
+            say(pack.title.text),
+            str(len(pack.statements) + len(pack.files)),
+            str(len(pack.queries)),
+            unproven,
+        ]
         for product, pack in load_packs(root()).items()
     ]
     return table([say(head) for head in heads], rows)
@@ -105,7 +111,9 @@ def _write(folder: Path, name: str, made: Scripts) -> Iterator[Path]:
         for kind, text in (("harden", made.harden), ("undo", made.undo), ("check", made.check)):
             path = folder / f"{name}-{kind}.sql"
             # They tell accounts and addresses.
-            with os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            with os.fdopen(
+                os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8"
+            ) as file:
                 file.write(text)
             yield path
     except OSError as error:

@@ -18,6 +18,8 @@ NOISE = (
     "/var/cache/**",
     "/var/lib/apt/**",
     "/var/lib/dpkg/**",
+    # What dpkg-db-backup keeps of dpkg's books, once a day.
+    "/var/backups/*.[0-9]*",
     "/var/lib/systemd/**",
     "/var/lib/private/**",
     "/var/lib/pam/seen",

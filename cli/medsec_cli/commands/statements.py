@@ -26,7 +26,7 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
             says(
                 en="Write the hardening statements, their undo and the check plan of a database product that medsec does not reach, "
                 "for its administrator to review and run by hand. Without PRODUCT, list the products.",
-                zh="生成 medsec 不直接操作的数据库产品的加固语句、撤销语句和核查方案，供数据库管理员审阅后手工执行。不指定产品时列出全部产品。",
+                zh="生成 medsec 不直接操作的数据库产品的加固语句、撤销语句和核查方案，供数据库管理员审阅后手工执行。不带产品编号时列出产品。",
             )
         ),
     )

@@ -19,7 +19,9 @@ NOISE = (
     "/var/lib/apt/**",
     "/var/lib/dpkg/**",
     # What dpkg-db-backup keeps of dpkg's books, once a day.
-    "/var/backups/*.[0-9]*",
+    "/var/backups/dpkg.*",
+    "/var/backups/apt.*",
+    "/var/backups/alternatives.*",
     "/var/lib/systemd/**",
     "/var/lib/private/**",
     "/var/lib/pam/seen",

@@ -44,6 +44,8 @@ AWKWARD_VALUES: dict[str, Any] = {
 
 def given(path: Path) -> dict[str, Any]:
     """Return what a control gives a template beside its parameters, from the role's own files."""
+    if path.name.startswith("mariadb-"):
+        return {"mariadb_server": {"output": "syslog", "bind": "local"}}
     if path.parents[1].name == "database":
         server = {"preload": "pgaudit", "collect": "yes", "log_directory": "/var/log/postgresql", "port": 5432}
         rules = ["local   all postgres peer", 'host    his "王 建" 10.66.1.10/32 scram-sha-256']

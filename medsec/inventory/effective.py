@@ -36,6 +36,10 @@ class Params(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def variable(self, name: str) -> str:
+        """Return the inventory variable that sets the parameter `name`."""
+        return self._control.variable(name)
+
     def variables(self) -> dict[str, Any]:
         """Return the values by their inventory variables, as templates of both engines see them."""
         return {self._control.variable(name): value for name, value in self._values.items()}

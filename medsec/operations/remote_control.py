@@ -1,4 +1,4 @@
-"""Putting remote-control software out of use, find by find, by the role's own script."""
+"""Putting software that a catalogue names out of use, find by find, by the role's own script."""
 
 from __future__ import annotations
 
@@ -47,26 +47,29 @@ def evict(*arguments: str) -> str:
     return shlex.join(["sh", "-c", text, "evict.sh", *arguments])
 
 
-def catalogue(params: Params) -> str:
+def catalogue(params: Params, file: str = "products.yml") -> str:
     """Return the catalogue as `evict.sh` reads it, without the registered exceptions.
 
+    + file: which catalogue, of the role's files
     Raises UsageError when an exception names no known product or no approval.
     """
-    written = yaml.safe_load((_ROLE / "files/products.yml").read_text(encoding="utf-8"))
+    written = yaml.safe_load((_ROLE / "files" / file).read_text(encoding="utf-8"))
     products = written["products"]
     known = [product["id"] for product in products]
     for entry in params.allowed:
         if entry.get("product") not in known or not str(entry.get("approval", "")).strip():
             raise UsageError(
                 says(
-                    en=f"remote_control_software_absent_allowed: {entry!r} must name a product ({', '.join(known)}) and its approval",
-                    zh=f"remote_control_software_absent_allowed：{entry!r} 须写明产品编号（{'、'.join(known)}）和批准文号",
+                    en=f"{params.variable('allowed')}: {entry!r} must name a product ({', '.join(known)}) and its approval",
+                    zh=f"{params.variable('allowed')}：{entry!r} 须写明产品编号（{'、'.join(known)}）和批准文号",
                 )
             )
-    variables = params.variables() | {
+    variables = {f"remote_control_{name}": value for name, value in params.items()} | {
+        "remote_control_kind": params.get("kind"),
         "remote_control_products": products,
         "remote_control_also_words": written["also_words"],
         "remote_control_runnable_suffixes": written["runnable_suffixes"],
+        "remote_control_needed_stay": written.get("needed_stay", False),
     }
     return render(_ROLE / "templates/catalogue.tsv.j2", variables)
 

@@ -1,4 +1,4 @@
-"""Remote-control software on a host: what the catalogue of products names, wherever it shows itself."""
+"""Software on a host that a catalogue of products names, wherever it shows itself: remote control, database tools."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from testinfra.host import Host
 
 from medsec.catalogue.source import Bilingual, Strict, read_yaml, validate
 from medsec.errors import ProbeError
-from medsec.text import says
+from medsec.text import Text, says
 
 
 class Product(Strict):
-    """One product of remote control, by every name it goes under; `files/products.yml` explains the fields."""
+    """One product, by every name it goes under; `files/products.yml` explains the fields."""
 
     id: str
     name: Bilingual
@@ -34,14 +34,22 @@ class Product(Strict):
     traces: list[str]
     seen: list[str]
     convicting_ports: list[str] = Field(default_factory=list)
+    # The kinds of host on which it counts; none written: all.
+    kinds: list[str] = Field(default_factory=list)
 
 
 class Catalogue(Strict):
-    """What `files/products.yml` holds; it explains the fields."""
+    """What `files/products.yml` or `files/database_clients.yml` holds; they explain the fields."""
 
     also_words: frozenset[str]
     runnable_suffixes: list[str]
     products: list[Product]
+    needed_stay: bool = False
+
+    def on(self, kind: str) -> Catalogue:
+        """Return the catalogue as it counts on a host of this kind."""
+        products = [product for product in self.products if not product.kinds or kind in product.kinds]
+        return self.model_copy(update={"products": products})
 
 
 @dataclass(frozen=True)
@@ -170,7 +178,8 @@ def _launch_pattern(images: tuple[str, ...], words: frozenset[str]) -> re.Patter
 
 
 def _starts(line: str, product: Product, also_words: frozenset[str]) -> bool:
-    return bool(_launch_pattern(tuple(product.images), also_words).search(line))
+    # Of no name a pattern would be made that matches every line.
+    return bool(product.images and _launch_pattern(tuple(product.images), also_words).search(line))
 
 
 def _alternatives(images: Iterable[str], words: frozenset[str]) -> str:
@@ -292,8 +301,8 @@ def scan(host: Host, catalogue: Catalogue, roots: Sequence[str], depth: int) -> 
         problem = answer.stderr.strip() or f"exit code {answer.rc}"
         raise ProbeError(
             says(
-                en=f"the search for remote-control software did not finish: {problem}",
-                zh=f"远程控制软件排查未能完成：{problem}",
+                en=f"the search for software did not finish: {problem}",
+                zh=f"软件排查未能完成：{problem}",
             )
         )
     return parse(parts)
@@ -307,7 +316,7 @@ def script(catalogue: Catalogue, roots: Sequence[str], depth: int) -> str:
     texts = sorted({text for product in catalogue.products for text in product.signatures})
     values = {
         "@MARK@": _MARK,
-        "@SIGNATURES@": " ".join(f"-e {shlex.quote(text)}" for text in texts) or "-e ''",
+        "@SIGNATURES@": " ".join(f"-e {shlex.quote(text)}" for text in texts) or "-f /dev/null",
         "@GLOBS@": " ".join(_shell_glob(path) for path in paths if not path.startswith("~")) or "''",
         "@HOME_GLOBS@": " ".join('"$home"' + _shell_glob(path[1:]) for path in paths if path.startswith("~"))
         or "''",
@@ -445,6 +454,54 @@ def _parse_listeners(lines: Iterable[str]) -> dict[str, str]:
         user = re.search(r'users:\(\("([^"]+)",pid=(\d+)', line)
         found[f"{words[0]}/{port}"] = f"{user.group(1)} (pid {user.group(2)})" if user else "(no process shown)"
     return found
+
+
+def found(
+    host: Host, catalogue: Catalogue, allowed: Sequence[Mapping[str, Any]], roots: Sequence[str], depth: int
+) -> Text | None:
+    """Return what of `catalogue` is on `host` though no exception registers it, as messages say it; None when nothing is.
+
+    + allowed: the registered exceptions
+    Raises ProbeError when the host could not be searched.
+    """
+    scanned = scan(host, catalogue, roots, depth)
+    registered = {entry["product"] for entry in allowed}
+    seen = [
+        (product, places)
+        for product in catalogue.products
+        if product.id not in registered and (places := sightings(scanned, product, catalogue.also_words))
+    ]
+    return told(scanned, seen) if seen else None
+
+
+def told(scan: Scan, found: Iterable[tuple[Product, Sequence[Sighting]]]) -> Text:
+    """Return what was found, product by product, each with its first six places and where it may listen."""
+    english, chinese = [], []
+    for product, seen in found:
+        shown = [f"{sighting.kind} {sighting.what}" for sighting in seen[:6]]
+        more = len(seen) - len(shown)
+        ports = hints(scan, product)
+        english.append(
+            f"{product.name.en}: {'; '.join(shown)}"
+            + (f"; and {more} more" if more else "")
+            + (f"; listens on {', '.join(ports)}" if ports else "")
+        )
+        chinese.append(
+            f"{product.name.zh}：{'；'.join(_KINDS[s.kind] + ' ' + s.what for s in seen[:6])}"
+            + (f"；另有 {more} 处" if more else "")
+            + (f"；监听端口 {'、'.join(ports)}" if ports else "")
+        )
+    return says(en=" | ".join(english), zh="。".join(chinese))
+
+
+_KINDS = {
+    "package": "软件包",
+    "unit": "服务单元",
+    "process": "进程",
+    "path": "文件",
+    "launch": "自启动项",
+    "listener": "监听端口",
+}
 
 
 def catalogue_problem(allowed: Sequence[Mapping[str, Any]], catalogue: Catalogue) -> str | None:

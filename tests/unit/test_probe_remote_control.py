@@ -14,7 +14,7 @@ from medsec.probes.remote_control import Process, Product, Scan, Sighting
 from medsec.resources import root
 
 CATALOGUE = remote_control.read_catalogue(root() / "roles/remote_control/files/products.yml")
-HOME = root() / "roles/remote_control/controls/remote_control_software_absent"
+DATABASE_CLIENTS = remote_control.read_catalogue(root() / "roles/remote_control/files/database_clients.yml")
 
 # Taken from a Debian 12 host with xrdp and x11vnc installed, and an Xtigervnc renamed, started and deleted.
 ANSWER = """--8<-- medsec packages
@@ -185,8 +185,9 @@ def test_an_exception_names_a_product_and_its_approval(entry: dict[str, str], pr
     assert found is None if problem is None else problem in str(found)
 
 
-def test_every_confirmed_name_is_in_the_catalogue() -> None:
-    for entry in CATALOGUE.products:
+@pytest.mark.parametrize("catalogue", [CATALOGUE, DATABASE_CLIENTS], ids=["remote control", "database clients"])
+def test_every_confirmed_name_is_in_the_catalogue(catalogue: remote_control.Catalogue) -> None:
+    for entry in catalogue.products:
         names = {
             *entry.packages, *entry.units, *entry.images, *entry.files, *entry.paths, *entry.signatures,
             *entry.ports, *entry.convicting_ports, *entry.traces,
@@ -197,7 +198,28 @@ def test_every_confirmed_name_is_in_the_catalogue() -> None:
         )
 
 
-def test_the_control_says_that_it_touches_every_package_and_unit_of_the_catalogue() -> None:
-    touches = yaml.safe_load((HOME / "control.yml").read_text(encoding="utf-8"))["touches"]
-    assert set(touches["packages"]) == {name for entry in CATALOGUE.products for name in entry.packages}
-    assert set(touches["units"]) == {name for entry in CATALOGUE.products for name in entry.units}
+@pytest.mark.parametrize(
+    ("control", "catalogue"),
+    [("remote_control_software_absent", CATALOGUE), ("database_clients_absent", DATABASE_CLIENTS)],
+)
+def test_the_control_says_that_it_touches_every_package_and_unit_of_the_catalogue(
+    control: str, catalogue: remote_control.Catalogue
+) -> None:
+    written = root() / f"roles/remote_control/controls/{control}/control.yml"
+    touches = yaml.safe_load(written.read_text(encoding="utf-8"))["touches"]
+    assert set(touches["packages"]) == {name for entry in catalogue.products for name in entry.packages}
+    assert set(touches["units"]) == {name for entry in catalogue.products for name in entry.units}
+
+
+def test_a_product_without_a_program_starts_nowhere(scan: Scan) -> None:
+    web = next(entry for entry in DATABASE_CLIENTS.products if not entry.images)
+    assert scan.launches
+    assert not remote_control.sightings(scan, web, DATABASE_CLIENTS.also_words)
+
+
+def test_a_servers_own_client_counts_on_terminals_only() -> None:
+    def named(kind: str) -> set[str]:
+        return {entry.id for entry in DATABASE_CLIENTS.on(kind).products}
+
+    assert named("terminal") - named("db") == {"command_line_clients", "domestic_managers"}
+    assert named("db") < named("terminal")

@@ -57,6 +57,12 @@ def given(path: Path) -> dict[str, Any]:
         "remote_control_products": written["products"],
         "remote_control_also_words": written["also_words"],
         "remote_control_runnable_suffixes": written["runnable_suffixes"],
+        "remote_control_needed_stay": False,
+        "remote_control_kind": "",
+        "remote_control_allowed": [{"product": "vnc", "approval": "1"}],
+        "remote_control_search_roots": ["/opt", "/home"],
+        "remote_control_search_depth": 8,
+        "remote_control_quarantine": "/var/lib/medsec/quarantine",
     }
 
 

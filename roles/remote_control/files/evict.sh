@@ -1,5 +1,5 @@
 #!/bin/sh
-# Finds the remote-control software that the catalogue names, and puts one find out of use. Both engines run it.
+# Finds the software that a catalogue names, remote control or database tools, and puts one find out of use. Both engines run it.
 #   evict.sh plan            what is there, one line each: unit NAME | package NAME | process PID PROGRAM | entry FILE | file PATH
 #   evict.sh unit NAME       stop and disable the unit, keep its file as evidence, mask its name
 #   evict.sh process PID PROGRAM
@@ -7,7 +7,8 @@
 #   evict.sh restore         put back those that were deleted all the same
 #   evict.sh entry FILE      comment out the lines that start such software, the original kept as evidence
 #   evict.sh file PATH       move a program, installer or start-up entry to quarantine
-# stdin: the catalogue as lines of KIND<TAB>VALUE (package unit image file path signature trace word suffix root depth quarantine).
+# stdin: the catalogue as lines of KIND<TAB>VALUE (package unit image file path signature trace word suffix root depth quarantine
+# needed).
 set -eu
 export LC_ALL=C
 umask 077
@@ -103,7 +104,7 @@ ancestors() { # this shell and all above it, up to the operator's own login
 refuse_own_way_in() {
   ancestors > "$work/ancestors"
   if processes | cut -f1 | grep -qxF -f "$work/ancestors"; then
-    echo "this session itself runs below remote-control software; log in over SSH from the registered management host" >&2
+    echo "this session itself runs below software that is to be evicted; log in over SSH from the registered management host" >&2
     exit 3
   fi
   ss -H -tnp state established > "$work/sockets"
@@ -128,7 +129,8 @@ of word > "$work/words"
 names=$(printf '%s\n' "$images" | tr '|' '\n' | { grep -vxF -f "$work/words" || true; } | paste -sd '|' -)
 words=$(printf '%s\n' "$images" | tr '|' '\n' | { grep -xF -f "$work/words" || true; } | paste -sd '|' -)
 end="(\$|[] '\"|;&)%\\\\])"
-launch="(^|[]/ =:'\"@|;&(\\\\-])(${names:?})$end|(^[[:space:]]*|[/\\=]|(nohup|exec|sudo|setsid|env|root) +)(${words:?})$end"
+launch="(^|[]/ =:'\"@|;&(\\\\-])(${names:?})$end"
+if [ -n "$words" ]; then launch="$launch|(^[[:space:]]*|[/\\=]|(nohup|exec|sudo|setsid|env|root) +)(${words:?})$end"; fi
 if printf 'start an innocent program now\n' | grep -qE "$launch"; then echo "the catalogue's images match anything" >&2; exit 2; fi
 
 starters() { once starters; } # the files that would start such software
@@ -173,7 +175,37 @@ installed_packages() {
     dpkg-query -W -f '${db:Status-Status}\t${Package}\n' | awk -F '\t' '$1 != "not-installed" && $1 != "config-files" { print $2 }'
   else
     rpm -qa --qf '%{NAME}\n'
-  fi | sort -u | { grep -xiF -f "$work/packages" || true; }
+  fi | sort -u | { grep -xiF -f "$work/packages" || true; } | without_needed
+}
+
+# With `needed`, a package stays that one outside the catalogue depends on, or one that stays itself.
+without_needed() {
+  cat > "$work/candidates"
+  if [ -n "$(of needed)" ]; then
+    while [ -s "$work/candidates" ] && needed_among > "$work/needed" && [ -s "$work/needed" ]; do
+      { grep -vxF -f "$work/needed" "$work/candidates" || true; } > "$work/left"
+      mv "$work/left" "$work/candidates"
+    done
+  fi
+  cat "$work/candidates"
+}
+
+needed_among() { # the candidates that an installed package which is none depends on
+  if command -v dpkg-query > /dev/null; then
+    # Of alternatives each counts as needed: too many stay, none too few.
+    dpkg-query -W -f '${db:Status-Status}\t${Package}\t${Pre-Depends}, ${Depends}\n' | awk -F '\t' '
+      NR == FNR { mine[$0]; next }
+      $1 == "installed" && !($2 in mine) {
+        gsub(/ *\([^)]*\)|:any/, "", $3); count = split($3, names, / *[,|] */)
+        for (i = 1; i <= count; i++) if (names[i] in mine) print names[i]
+      }' "$work/candidates" - | sort -u
+  else
+    # shellcheck disable=SC2094 # both only read it
+    while IFS= read -r name; do
+      rpm -q --qf '%{NAME}\n' --whatrequires "$name" > "$work/dependents" || true
+      if grep -vxF -f "$work/candidates" "$work/dependents" | grep -vq '^no package requires'; then printf '%s\n' "$name"; fi
+    done < "$work/candidates"
+  fi
 }
 
 named_units() { awk -v wanted="^($unit_names)\$" 'tolower($0) ~ wanted'; }
@@ -233,7 +265,10 @@ loose_files() {
     if [ -e "$path" ] || [ -L "$path" ]; then
       case $path in "$quarantine"/*) ;; *) if ! owned "$path"; then printf '%s\n' "$path"; fi ;; esac
     fi
-  done
+  done | awk '{
+    # What lies in a folder that goes, goes with it.
+    for (above = $0; sub(/\/[^\/]*$/, "", above) && above != "";) if (above in going) next
+    going[$0]; print }'
 }
 
 entries() { starters | grep -vE '\.desktop$|/systemd/' || true; }
@@ -305,7 +340,7 @@ case $mode in
     cp -a -- "$2" "$target"
     record copied-entry "$2" "$target"
     numbers=$(grep -niE "$launch" "$2" | grep -vE '^[0-9]+:[[:space:]]*[#;]' | cut -d: -f1)
-    for number in $numbers; do sed -i --follow-symlinks "${number}s/^/# remote-control software, put out of use by medsec: /" "$2"; done
+    for number in $numbers; do sed -i --follow-symlinks "${number}s/^/# put out of use by medsec: /" "$2"; done
     ;;
   file) move "$2" ;;
   *) echo "unknown mode '$mode'" >&2; exit 2 ;;

@@ -66,6 +66,15 @@ class BreakGlass(Strict):
         return account
 
 
+class TestData(Strict):
+    """Test data that stays for a time, by the name that findings give it."""
+
+    name: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+    # The last day on which it may be there.
+    until: date
+
+
 class LedgerHost(Strict):
     """One host's entry in the ledger."""
 
@@ -81,6 +90,8 @@ class LedgerHost(Strict):
     forwards: list[Forward] = Field(default_factory=list)
     # Tried from the host before and after each change of its way in; see docs/guard.md.
     reaches: list[Reach] = Field(default_factory=list)
+    # What `test_data_destroyed` may find.
+    test_data: list[TestData] = Field(default_factory=list)
     # See docs/secrets.md.
     break_glass: list[BreakGlass] = Field(default_factory=list)
 

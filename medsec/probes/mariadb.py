@@ -181,6 +181,7 @@ SELECT 'plugin',PLUGIN_NAME,PLUGIN_STATUS,LOAD_OPTION FROM information_schema.PL
 SELECT 'account',User,Host,REGEXP_REPLACE(Priv,'("authentication_string" *: *")[^"]{8,}','\\1set') FROM mysql.global_priv;
 SELECT 'role',User,Host,Role FROM mysql.roles_mapping;
 SELECT 'installed',dl FROM mysql.plugin;
+SELECT 'schema',SCHEMA_NAME FROM information_schema.SCHEMATA;
 SELECT 'anybody',User,Host,Db FROM mysql.db WHERE User IN('','PUBLIC');
 SELECT 'end';
 SQL

@@ -41,6 +41,8 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
     # The image holds nothing of the kind; TRUE_BECAUSE asks the package manager and the processes.
     "remote_control_software_absent": (PASS, ""),
     "root_login_refused": (FAIL, "permitrootlogin prohibit-password"),
+    # The image's servers hold what their packages make; TRUE_BECAUSE lists it.
+    "test_data_destroyed": (PASS, ""),
     "time_from_internal_source": (FAIL, "no time service runs"),
     "restore_drill_recent": (FAIL, "no restore drill is on record"),
     # A minimal Debian starts sshd alone, and a database server its databases, which the ledger registers.
@@ -62,6 +64,7 @@ DATABASE = {
 ELSEWHERE = {
     **dict.fromkeys(DATABASE, DATABASES_ONLY),
     "database_clients_absent": ("gateway", "his-app", "backup"),
+    "test_data_destroyed": ("gateway", "backup"),
 }
 
 # For each pass, a question of another kind than the check's, answered by nothing printed where the pass is deserved.
@@ -78,6 +81,13 @@ TRUE_BECAUSE = {
     "remote_control_software_absent": (
         "dpkg-query -Wf '${Package}\\n' | grep -iE 'teamviewer|anydesk|rustdesk|todesk|vnc|xrdp|sunlogin|remmina';"
         " ps -eo comm= | grep -iE 'teamviewer|anydesk|rustdesk|todesk|vnc|xrdp|sunlogin'; true"
+    ),
+    "test_data_destroyed": (
+        "find /home /root /srv /opt /tmp /var/tmp -xdev -name '*.sql*' -o -name '*.dmp*'; cd /;"
+        " if id postgres > /dev/null 2>&1; then runuser -u postgres -- psql -XAtc"
+        " 'SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles UNION SELECT nspname FROM pg_namespace';"
+        " mariadb -NBe 'SELECT schema_name FROM information_schema.schemata UNION SELECT user FROM mysql.user'; fi |"
+        " grep -iE 'test|demo|tmp|bak|copy|uat'; true"
     ),
     "unneeded_services_gone": (
         "ss -Hltunp | grep -vE '\"(sshd|postgres|mariadbd|systemd-resolve)\"';"
@@ -110,7 +120,7 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
     "his-db": (
         "mkdir -p /root/away; for f in $(find /usr -xdev -name psql -o -name mariadb -type f -o -name mysql -path '*bin*'); do"
         " mv $f /root/away/$(echo $f | tr / _); done",
-        dict.fromkeys((control for control in DATABASE if control.startswith(("postgresql_", "mariadb_"))), ERROR),
+        dict.fromkeys((one for one in REVIEWED if one.startswith(("postgresql_", "mariadb_", "test_data"))), ERROR),
     ),
     "backup": (
         "apt-get -qq -y install chrony > /dev/null; systemctl is-active chrony; "

@@ -120,7 +120,9 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
     "his-db": (
         "mkdir -p /root/away; for f in $(find /usr -xdev -name psql -o -name mariadb -type f -o -name mysql -path '*bin*'); do"
         " mv $f /root/away/$(echo $f | tr / _); done",
-        dict.fromkeys((one for one in REVIEWED if one.startswith(("postgresql_", "mariadb_", "test_data"))), ERROR),
+        dict.fromkeys(
+            (one for one in REVIEWED if one.startswith(("postgresql_", "mariadb_", "test_data"))), ERROR
+        ),
     ),
     "backup": (
         "apt-get -qq -y install chrony > /dev/null; systemctl is-active chrony; "

@@ -62,6 +62,7 @@ def record_json(record: CommandRecord) -> dict[str, Any]:
         "seconds": record.seconds,
         "sha256": record.sha256,
         "shortened": record.shortened,
+        "once": record.once,
     }
 
 

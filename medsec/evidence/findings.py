@@ -41,6 +41,8 @@ class CommandRecord:
     # Of the whole output (stdout, then stderr) as received, also where the text above was shortened.
     sha256: str
     shortened: bool = False
+    # It does something, and was run when it was asked for and never ahead of that.
+    once: bool = False
 
 
 @dataclass(frozen=True)

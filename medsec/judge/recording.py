@@ -54,12 +54,12 @@ class Recorder(BaseBackend):  # type: ignore[misc]
 
         + once: it does something and is no mere question: it must run when it is asked for, and never ahead of that
         """
-        whole = self.get_command(command, *args)
+        whole, once = self.get_command(command, *args), bool(kwargs.get("once"))
         started, clock = datetime.now(UTC), time.monotonic()
         rc: int | None = None
         out = err = b""
         try:
-            result = self.inner.run(whole, **self._limit(whole), once=bool(kwargs.get("once")))
+            result = self.inner.run(whole, **self._limit(whole), once=once)
             rc, out, err = result.rc, _bytes(result._stdout), _bytes(result._stderr)
         except Exception as error:
             self.broken = self.broken or error
@@ -77,6 +77,7 @@ class Recorder(BaseBackend):  # type: ignore[misc]
                     seconds=timing.seconds,
                     sha256=hashlib.sha256(out + err).hexdigest(),
                     shortened=cut_out or cut_err,
+                    once=once,
                 )
             )
         return self.result(rc, whole.encode(), out, err)

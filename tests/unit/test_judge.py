@@ -17,6 +17,7 @@ import pytest
 from medsec.catalogue.controls import Control
 from medsec.errors import HostUnreachable, LinkFailed
 from medsec.evidence.conclusion import ItemVerdict, conclude
+from medsec.evidence.encoding import record_from, record_json
 from medsec.evidence.findings import Finding, Verdict
 from medsec.inventory import Host, Inventory, Ledger
 from medsec.inventory.hosts import Login
@@ -24,6 +25,7 @@ from medsec.inventory.waivers import Waiver, Waivers
 from medsec.judge import Limits, LocalTransport, SshTransport, judge, stream
 from medsec.judge.identity import Identity, identify
 from medsec.judge.judge import HostDone
+from medsec.judge.learning import course_of
 from medsec.judge.recording import ConnectedHost
 from medsec.text import says
 from tests.unit.test_schedule import Seen
@@ -180,6 +182,16 @@ def test_evidence_is_bounded_and_its_digest_covers_all_of_it(control: MakeContro
             "yes | head -c 1000000 | sha256sum", shell=True, capture_output=True, text=True, check=True
         ).stdout.split()[0]
     )
+
+
+def test_what_does_something_is_told_by_its_evidence_and_not_learned(control: MakeControl) -> None:
+    body = """
+        host.run('id')
+        host.run('true', once=True)
+    """
+    asked, done = (record_from(record_json(record)) for record in judged(control(body)).evidence)
+    assert (asked.once, done.once) == (False, True)
+    assert course_of([asked, done]) == ("id", None)
 
 
 def test_bytes_that_are_no_utf8_stay_visible(control: MakeControl) -> None:

@@ -121,7 +121,7 @@ def _schedule(say: Say) -> click.Command:
         help=say(
             says(
                 en="Write a timer of systemd that makes the restore drills from this machine.",
-                zh="生成 systemd 定时器，由本机定期执行恢复演练。",
+                zh="生成 `systemd` 定时器，由本机定期执行恢复演练。",
             )
         ),
     )

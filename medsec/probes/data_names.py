@@ -39,10 +39,11 @@ def of_postgresql(host: Host) -> list[Name] | None:
     answers = [parts for _, parts in postgresql.answers(host, _QUESTION)]
     if not answers:
         return None
-    rows = [json.loads(line) for parts in answers for line in parts["names"]]
-    if not any(label.startswith("schema ") for _, label in rows):
+    rows = [[json.loads(line) for line in parts["names"]] for parts in answers]
+    # Of each server: what one does not tell must not hide behind another's answer.
+    if not all(any(label.startswith("schema ") for _, label in told) for told in rows):
         raise _nothing("PostgreSQL")
-    return [Name(name, f"postgresql {label}") for name, label in rows]
+    return [Name(name, f"postgresql {label}") for told in rows for name, label in told]
 
 
 def of_mariadb(host: Host) -> list[Name] | None:

@@ -41,7 +41,15 @@ MOST = {
     # 20 kB are the limit that all others keep to; here two database products are asked, and each makes statements and tries passwords.
     "hardened": Most(commands=56, bytes_up=24_000, bytes_down=60_000),
 }
-MARIADB = {"mariadb_passwords_enforced", "mariadb_reached_by_ledger_only", "mariadb_statements_audited"}
+# What a hardened server is known by: unless these pass, it is an untouched one that is counted.
+HARDENED = {
+    "login_locked_after_failures",
+    "password_quality_enforced",
+    "database_backed_up_daily",
+    "mariadb_passwords_enforced",
+    "mariadb_reached_by_ledger_only",
+    "mariadb_statements_audited",
+}
 LOGINS, ROUND_TRIPS = 1, 4
 ACCEPTED = "journalctl -q --no-pager -u ssh.service | grep -c 'Accepted publickey for admin'"
 
@@ -86,7 +94,7 @@ def test_a_verification_costs_no_more_than_it_did(
     assert not verdicts & {Verdict.ERROR, Verdict.UNREACHABLE}
     if name == "hardened":
         passed = {finding.control for finding in result.findings if finding.verdict is Verdict.PASS}
-        assert {"login_locked_after_failures", "password_quality_enforced", "database_backed_up_daily"} <= passed
+        assert passed >= HARDENED
     assert logins() - before == traffic.logins == LOGINS
     assert traffic.round_trips <= ROUND_TRIPS, traffic
     most = MOST[name]

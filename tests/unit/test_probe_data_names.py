@@ -10,7 +10,7 @@ import testinfra
 from testinfra.host import Host
 
 from medsec.errors import ProbeError
-from medsec.probes import data_names
+from medsec.probes import data_names, postgresql
 
 SUFFIXES = ["sql", "sql.gz", "dmp"]
 
@@ -43,3 +43,15 @@ def test_the_backups_home_and_what_lies_deeper_is_left_out(local: Host, tmp_path
 def test_a_search_that_did_not_finish_is_no_answer(local: Host, tmp_path: Path) -> None:
     with pytest.raises(ProbeError, match="did not finish"):
         data_names.dumps(local, [str(tmp_path)], -1, [], SUFFIXES)
+
+
+def test_a_server_that_tells_no_schema_does_not_hide_behind_another(
+    local: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = ['["his", "database his"]', '["public", "schema his.public"]']
+    # What two servers answered stands here in place of two servers, one of which breaks off in the middle.
+    monkeypatch.setattr(postgresql, "answers", lambda *_: [("one", {"names": told}), ("two", {"names": told[:1]})])
+    with pytest.raises(ProbeError):
+        data_names.of_postgresql(local)
+    monkeypatch.setattr(postgresql, "answers", lambda *_: [("one", {"names": told})])
+    assert [name.name for name in data_names.of_postgresql(local) or []] == ["his", "public"]

@@ -102,6 +102,17 @@ def test_a_backup_is_made_now_as_the_timer_would(place: Place) -> None:
     assert "已封存" in place.medsec("list", "--host", "backed-up", code=0, language="zh").stdout
 
 
+def test_a_dump_that_ends_while_it_is_looked_at_is_a_good_one(place: Place) -> None:
+    """A busy server takes longer to look for a small dump's first words than to write it whole."""
+    slow = place.root(
+        "slow=$(mktemp -d)\n"
+        "printf '#!/bin/sh\\n/usr/bin/grep \"$@\"\\nfound=$?\\nsleep 0.5\\nexit $found\\n' > $slow/grep\n"
+        "chmod 755 $slow/grep; echo $slow"
+    ).strip()
+    place.root(f"set -e; PATH={slow}:$PATH medsec-database-backup run mariadb; rm -r {slow}")
+    assert place.answer("list", "--host", "backed-up", "--system", "mariadb", code=0)[0]["sealed"]
+
+
 def test_a_failing_backup_says_why(place: Place) -> None:
     place.root("systemctl stop mariadb")
     try:

@@ -8,12 +8,15 @@ nft -j list ruleset || exit 1
 echo '== interfaces'
 ls /sys/class/net
 
-# What enabled services run; those that run nft load rules. nftables.service starts before the network and therefore first.
-enabled=$(systemctl list-unit-files --type=service --state=enabled --no-legend --plain) || exit 1
-units=$(echo "$enabled" | awk '$1 !~ /@\./ && $2 == "enabled" { print ($1 != "nftables.service") " " $1 }' | sort | cut -d' ' -f2)
+# What boot starts and what that runs; services that run nft load rules. nftables.service starts before the network and
+# therefore first. systemd would list what is enabled as well, at the price of looking up every unit there is.
+units=$(find /etc/systemd/system /run/systemd/system /run/systemd/generator* /usr/local/lib/systemd/system /usr/lib/systemd/system \
+  /lib/systemd/system -mindepth 2 -maxdepth 2 \( -path '*.wants/*.service' -o -path '*.requires/*.service' \) -printf '%f\n' 2> /dev/null |
+  awk '{ print ($1 != "nftables.service") " " $1 }' | sort -u | cut -d' ' -f2)
+[ -n "$units" ] || { echo 'no service is started at boot: what systemd says cannot be trusted' >&2; exit 1; }
 # shellcheck disable=SC2086 # a list of names
-started=$(systemctl show -p Id -p ExecStartPre -p ExecStart -p ExecStartPost -- $units)
-loaders=$(echo "$started" | awk -v RS= '/={ path=[^ ]*\/nft / { sub(/^(.*\n)?Id=/, ""); sub(/\n.*/, ""); print }')
+started=$(systemctl show -p Id -p ExecStartPre -p ExecStart -p ExecStartPost -- $units) || exit 1
+loaders=$(echo "$started" | awk -v RS= '/={ path=[^ ]*\/nft / { sub(/^(.*\n)?Id=/, ""); sub(/\n.*/, ""); if (!seen[$0]++) print }')
 echo '== loaders'
 for unit in $loaders; do
   echo "unit $unit"

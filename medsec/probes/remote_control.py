@@ -66,7 +66,7 @@ class Scan:
     """All that was looked at on a host, before it is held against any product."""
 
     packages: frozenset[str]
-    # Unit name to its state: enabled, disabled, static, masked ...; "active" for a loaded unit without a file.
+    # Unit name to where it comes from: "masked", its file, or "user unit" and its file.
     units: Mapping[str, str]
     active: frozenset[str]
     processes: tuple[Process, ...]
@@ -153,10 +153,10 @@ def hints(scan: Scan, product: Product) -> list[str]:
 
 def _units(scan: Scan, product: Product) -> Iterator[Sighting]:
     for name in sorted({*scan.units, *scan.active}):
-        state = scan.units.get(name, "loaded")
+        file = scan.units.get(name, "without a file")
         running = name in scan.active
-        if matches(name, product.units) and (running or state not in ("masked", "masked-runtime")):
-            yield Sighting("unit", f"{name} {state} {'active' if running else 'inactive'}")
+        if matches(name, product.units) and (running or file != "masked"):
+            yield Sighting("unit", f"{name} {file} {'active' if running else 'inactive'}")
 
 
 def _processes(scan: Scan, product: Product) -> Iterator[Sighting]:
@@ -225,7 +225,11 @@ else
   echo 'missing: dpkg-query or rpm' >&2; exit 91
 fi
 section units
-systemctl list-unit-files --all --plain --no-legend --no-pager || exit 93
+# In the order in which systemd takes them. It would tell of them too, at the price of looking up who enables each.
+find /etc/systemd/system.control /run/systemd/system.control /run/systemd/transient /run/systemd/generator.early \
+  /etc/systemd/system /etc/systemd/system.attached /run/systemd/system /run/systemd/system.attached /run/systemd/generator \
+  /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system /run/systemd/generator.late \
+  -maxdepth 1 ! -type d -printf '%p\t%l\n' 2> /dev/null
 section active
 systemctl list-units --all --plain --no-legend --no-pager || exit 93
 homes=$( { getent passwd | cut -d: -f6; find /home -maxdepth 1 -mindepth 1 2> /dev/null; echo /root; } | sort -u |
@@ -357,7 +361,7 @@ def parse(parts: Mapping[str, list[str]]) -> Scan:
     packages = frozenset(
         name for state, _, name in (line.partition("\t") for line in parts["packages"]) if state not in _GONE
     )
-    units = dict(_unit_files(parts["units"]))
+    units = dict(reversed(list(_unit_files(parts["units"], ""))))
     executables = dict(line.split("\t", 1) for line in parts["executables"])
     if not (packages and units and executables):
         raise ProbeError(
@@ -369,7 +373,7 @@ def parse(parts: Mapping[str, list[str]]) -> Scan:
     homes = set(parts["homes"])
     return Scan(
         packages=packages,
-        units=units | dict(_user_units(parts["userunits"])),
+        units=units | dict(_unit_files(parts["userunits"], "user unit ")),
         active=frozenset(_active(parts["active"])),
         processes=tuple(_parse_processes(executables, parts["arguments"])),
         signatures=_parse_signatures(parts["signatures"]),
@@ -386,18 +390,11 @@ def parse(parts: Mapping[str, list[str]]) -> Scan:
 _GONE = ("not-installed", "config-files")
 
 
-def _unit_files(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        words = line.split()
-        if len(words) >= 2:
-            yield words[0], words[1]
-
-
-def _user_units(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """User units by name; one whose file is a link to /dev/null is masked."""
+def _unit_files(lines: Iterable[str], label: str) -> Iterator[tuple[str, str]]:
+    """Names of units with their files, from "path, tab, where it links to"; one that links to /dev/null is masked."""
     for line in lines:
         path, _, target = line.partition("\t")
-        yield path.rsplit("/", 1)[-1], "masked" if target == "/dev/null" else f"user unit {path}"
+        yield path.rsplit("/", 1)[-1], "masked" if target == "/dev/null" else f"{label}{path}"
 
 
 def _active(lines: Iterable[str]) -> Iterator[str]:

@@ -23,10 +23,12 @@ installed\txrdp
 config-files\tvino
 unpacked\ttodesk
 --8<-- medsec units
-ssh.service enabled enabled
-xrdp.service disabled enabled
-xrdp-sesman.service disabled enabled
-todeskd.service masked enabled
+/etc/systemd/system/todeskd.service\t/dev/null
+/etc/systemd/system/sshd.service\t/lib/systemd/system/ssh.service
+/usr/lib/systemd/system/ssh.service\t
+/usr/lib/systemd/system/todeskd.service\t
+/usr/lib/systemd/system/xrdp.service\t
+/usr/lib/systemd/system/xrdp-sesman.service\t
 --8<-- medsec active
 cron.service loaded active running Regular background program processing daemon
 ● bad.service not-found inactive dead bad.service
@@ -86,7 +88,7 @@ def test_a_half_installed_package_counts_and_a_purged_one_does_not(scan: Scan) -
 
 
 def test_a_disabled_unit_counts_and_a_masked_one_does_not(scan: Scan) -> None:
-    assert Sighting("unit", "xrdp.service disabled inactive") in seen(scan, "rdp")
+    assert Sighting("unit", "xrdp.service /usr/lib/systemd/system/xrdp.service inactive") in seen(scan, "rdp")
     assert not [sighting for sighting in seen(scan, "todesk") if sighting.kind == "unit"]
     assert not [sighting for sighting in seen(scan, "vnc") if sighting.kind == "unit"]
 
@@ -96,7 +98,7 @@ def test_a_user_unit_counts(scan: Scan) -> None:
 
 
 def test_an_instance_without_a_file_counts_while_it_runs(scan: Scan) -> None:
-    assert Sighting("unit", "frpc@home.service loaded active") in seen(scan, "frp")
+    assert Sighting("unit", "frpc@home.service without a file active") in seen(scan, "frp")
 
 
 def test_a_renamed_and_deleted_program_is_known_by_what_it_carries(scan: Scan) -> None:

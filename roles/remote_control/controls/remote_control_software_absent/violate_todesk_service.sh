@@ -1,5 +1,5 @@
 #!/bin/sh
-# expect: ToDesk: package todesk; unit todeskd.service enabled active
+# expect: ToDesk: package todesk; unit todeskd.service /etc/systemd/system/todeskd.service active
 # ToDesk installed and running as its installer leaves it. The real package cannot be had without the Internet: this is a
 # stand-in built here, with the vendor's names for the package, the unit, the folder and the log, around /bin/sleep. Its
 # removal script deletes the log, as vendors' scripts do.

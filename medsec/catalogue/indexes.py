@@ -33,8 +33,6 @@ _PROFILE = "".join(
 _PLAYBOOK = """\
 - name: Harden
   hosts: all
-  # Each host goes on at its own pace: a slow line or a dead host holds nobody up.
-  strategy: ansible.builtin.free
   # A service that was reconfigured is reloaded even if something else failed on its host.
   force_handlers: true
   gather_facts: true

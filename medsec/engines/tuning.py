@@ -17,6 +17,8 @@ class Setting:
 
 
 SETTINGS = (
+    Setting("defaults", "strategy", "ANSIBLE_STRATEGY", "ansible.builtin.free",
+            "each host goes on at its own pace: a slow line or a dead host holds nobody up"),
     Setting("defaults", "interpreter_python", "ANSIBLE_PYTHON_INTERPRETER", "/usr/bin/python3",
             "the distributions' own; looking for it would cost a round trip per host"),
     Setting("defaults", "host_key_checking", "ANSIBLE_HOST_KEY_CHECKING", "True",

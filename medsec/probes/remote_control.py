@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +113,16 @@ def program(word: str) -> str:
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Return whether `name` is one of `patterns`, upper and lower case being one."""
-    lower = name.lower()
-    return any(fnmatch.fnmatchcase(lower, pattern.lower()) for pattern in patterns)
+    return _one_of(tuple(patterns)).fullmatch(name.lower()) is not None
 
 
+@cache
+def _one_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    # Hundreds of names are held against each product's patterns: one expression answers for all of them.
+    return re.compile("|".join(fnmatch.translate(pattern.lower()) for pattern in patterns) or "(?!)")
+
+
+@lru_cache(maxsize=1024)
 def names_of(process: Process) -> list[str]:
     """Return the names of the programs that `process` may be running."""
     names = [program(process.executable), *(program(word) for word in process.arguments[:1])]

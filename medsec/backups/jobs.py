@@ -18,7 +18,7 @@ BACKED_UP, DRILLED = "database_backed_up_daily", "restore_drill_recent"
 class Job:
     """How one product of a host is backed up: `home` holds the sets of medsec's own job, `artefacts` matches the site's.
 
-    `product` is the ledger's, or `pgbackrest` beside it; drills are kept by `drilled`, the ledger's in either case.
+    `product` is the ledger's, or what backs it up in another way (`pgbackrest`, `mariadb-backup`); drills are kept by `drilled`, the ledger's in either case.
     """
 
     host: Host
@@ -34,7 +34,7 @@ class Job:
 def jobs(inventory: Inventory, controls: Controls, hosts: Iterable[Host], system: str | None) -> list[list[Job]]:
     """Return the jobs of each of `hosts` that the ledger registers databases on, of `system` alone if given.
 
-    pgBackRest's is one only if `system` names it.
+    What backs a product up in another way is one only if `system` names it.
 
     Raises UsageError where that is nothing.
     """

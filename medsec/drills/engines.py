@@ -16,15 +16,15 @@ _TEMPLATES = "roles/backup/templates"
 class Engine:
     """A way of backing up, as a drill sees it.
 
-    `script` defines the shell function `prove`, which restores the backup in `$set` into a server below `$scratch`, says
+    `scripts` define the shell function `prove`, which restores the backup in `$set` into a server below `$scratch`, says
     `step` as it goes, and of what came out `holds`, `table`, `canary` and `sound` (scratch.sh). `manifest` names the SQL
-    that made the manifest's lines; the script runs it again as `<product>_manifest`.
+    that made the manifest's lines; the scripts run it again as `<product>_manifest`.
     """
 
     # As `--system` names it, and the folder of its sets: the product's, or what backs it up in another way.
     name: str
     product: str
-    script: str
+    scripts: tuple[str, ...]
     manifest: str
     # Prints a line `cluster<TAB>identity` for each live server.
     identity: str
@@ -40,8 +40,8 @@ class Engine:
         """The whole script of a drill on its host."""
         sql = (root() / _TEMPLATES / self.manifest).read_text(encoding="utf-8")
         function = f"{self.product}_manifest() {{\ncat << 'SQL'\n{sql}\nSQL\n}}\n"
-        parts = [(_HERE / name).read_text(encoding="utf-8") for name in ("scratch.sh", self.script)]
-        return parts[0] + function + parts[1] + "prove\nsay end .\n"
+        first, *parts = [(_HERE / name).read_text(encoding="utf-8") for name in ("scratch.sh", *self.scripts)]
+        return "".join([first, function, *parts, "prove\nsay end .\n"])
 
 
 _CLUSTERS = r"""
@@ -62,7 +62,7 @@ ENGINES = {
         Engine(
             name="postgresql",
             product="postgresql",
-            script="postgresql.sh",
+            scripts=("postgresql.sh",),
             manifest="manifest-postgresql.sql",
             identity=_CLUSTERS,
             suffix=".dump",
@@ -72,7 +72,7 @@ ENGINES = {
         Engine(
             name="mariadb",
             product="mariadb",
-            script="mariadb.sh",
+            scripts=("mariadb-server.sh", "mariadb.sh"),
             manifest="manifest-mariadb.sql",
             identity=_SYSTEM,
             suffix=".sql.gz",
@@ -82,12 +82,22 @@ ENGINES = {
         Engine(
             name="pgbackrest",
             product="postgresql",
-            script="pgbackrest.sh",
+            scripts=("pgbackrest.sh",),
             manifest="manifest-postgresql.sql",
             identity=_CLUSTERS,
             suffix=".point",
             own=frozenset({"medsec"}),
             tools=None,
+        ),
+        Engine(
+            name="mariadb-backup",
+            product="mariadb",
+            scripts=("mariadb-server.sh", "mariadb-backup.sh"),
+            manifest="manifest-mariadb.sql",
+            identity=_SYSTEM,
+            suffix=".point",
+            own=frozenset({"medsec", "mysql"}),
+            tools="command -v mariadb-backup && command -v mariadbd && test -s /etc/medsec/mariadb-backup.key",
         ),
     )
 }

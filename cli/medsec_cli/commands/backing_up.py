@@ -151,8 +151,8 @@ def _options(say: Say) -> Callable[[Any], Any]:
                 metavar="PRODUCT",
                 help=say(
                     says(
-                        en="postgresql, mariadb or pgbackrest; the ledger's by default.",
-                        zh="`postgresql`、`mariadb` 或 `pgbackrest`；默认为台账登记的产品。",
+                        en="postgresql, mariadb, pgbackrest or mariadb-backup; the ledger's by default.",
+                        zh="`postgresql`、`mariadb`、`pgbackrest` 或 `mariadb-backup`；默认为台账登记的产品。",
                     )
                 ),
             ),

@@ -58,8 +58,8 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
         metavar="PRODUCT",
         help=say(
             says(
-                en="postgresql, mariadb or pgbackrest; the ledger's dumps by default.",
-                zh="`postgresql`、`mariadb` 或 `pgbackrest`；默认为台账登记产品的转储备份。",
+                en="postgresql, mariadb, pgbackrest or mariadb-backup; the ledger's dumps by default.",
+                zh="`postgresql`、`mariadb`、`pgbackrest` 或 `mariadb-backup`；默认为台账登记产品的转储备份。",
             )
         ),
     )

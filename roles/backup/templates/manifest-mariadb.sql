@@ -1,6 +1,6 @@
 -- What the database @medsec holds: a statement for each table that tells its rows and a hash that does not depend on
 -- their order, as a line of JSON. Left out is what a server writes by itself, and its routines and events, which a
--- restored dump makes anew with other times.
+-- restored dump makes anew with other times. @alone and @left_out name engines of tables where not all are asked for.
 SET SESSION group_concat_max_len = 1073741824;
 SELECT CONCAT(
   'SELECT JSON_OBJECT(''table'', ', QUOTE(t.table_name), ', ''rows'', COUNT(*), ''hash'', CAST(COALESCE(SUM(CAST(CONV(LEFT(',
@@ -11,7 +11,8 @@ SELECT CONCAT(
   REPLACE(t.table_name, '`', '``'), '`;')
 FROM information_schema.tables AS t
 JOIN information_schema.columns AS c ON c.table_schema = t.table_schema AND c.table_name = t.table_name
-WHERE t.table_schema = @medsec AND t.table_type = 'BASE TABLE' AND NOT (t.table_schema = 'mysql' AND t.table_name IN (
+WHERE t.table_schema = @medsec AND t.table_type = 'BASE TABLE'
+  AND (@alone IS NULL OR t.engine = @alone) AND COALESCE(FIND_IN_SET(t.engine, @left_out), 0) = 0 AND NOT (t.table_schema = 'mysql' AND t.table_name IN (
   'general_log', 'slow_log', 'innodb_table_stats', 'innodb_index_stats', 'table_stats', 'column_stats', 'index_stats',
   'gtid_slave_pos', 'transaction_registry', 'proc', 'event'))
 GROUP BY t.table_schema, t.table_name

@@ -103,7 +103,9 @@ class Place:
         return self.root(f"mariadb -NB 'h i%s/' << 'SQL'\n{statement}\nSQL")
 
     def back_up(self) -> None:
-        self.root(f"rm -rf {SETS}/2*; systemctl start {UNIT} || {{ journalctl -q -o cat -n 20 -u {UNIT} >&2; exit 1; }}")
+        self.root(
+            f"rm -rf {SETS}/2*; systemctl start {UNIT} || {{ journalctl -q -o cat -n 20 -u {UNIT} >&2; exit 1; }}"
+        )
 
     def left(self) -> str:
         return self.root(
@@ -144,10 +146,25 @@ def test_a_good_backup_passes(place: Place) -> None:
         assert drill.rows > 5110
         assert drill.rto is not None and drill.rpo is not None
         assert place.root(f"cat {SETS}/2*/*.manifest | grep -c '\"seen\"'; true").strip() == "0"
+        the_backup_commands_know_it(place, drill)
     finally:
         place.sql(
             "INSERT INTO `pat``ient` (id) SELECT seq FROM seq_4001_to_5000; INSERT INTO elsewhere SELECT seq FROM seq_1_to_10"
         )
+
+
+def the_backup_commands_know_it(place: Place, drill: Drill) -> None:
+    found = site(place.lab, [place.host], place.folder)
+    work = jobs(found, place.controls, found.hosts.values(), "mariadb-backup")
+    [made] = [made for result in make(work, lambda *_: None) for made in result.made]
+    assert made.good, made.reason
+    [state] = [state for answer in survey(work) for state in answer.states]
+    assert state.last == made.set
+    assert not state.overdue
+    assert state.drill is not None and state.drill.outcome == drill.outcome
+    assert made.set is not None and made.set.rows is not None
+    assert 4000 < made.set.rows < drill.rows
+    assert made.set.bytes > 2**18
 
 
 def test_a_backup_while_others_write_passes(place: Place) -> None:
@@ -206,7 +223,9 @@ def test_another_servers_backup_fails(place: Place) -> None:
     place.sql(f"UPDATE medsec.canary SET system = '{system}'")
     drill = place.drill()
     assert "the backup is another system's" in drill.reasons()[0].en
-    place.root(f"mv {SETS}/2*/server* /root/theirs; rm -r {SETS}; cp -a /root/good {SETS}\n{SHELL}mv /root/theirs $archive; seal")
+    place.root(
+        f"mv {SETS}/2*/server* /root/theirs; rm -r {SETS}; cp -a /root/good {SETS}\n{SHELL}mv /root/theirs $archive; seal"
+    )
     drill = place.drill()
     assert drill.outcome is Outcome.FAILED
     assert re.search("cannot be restored: .*another system's", drill.reasons()[0].en), drill.reasons()
@@ -230,7 +249,9 @@ def test_an_old_backup_of_an_emptied_server_fails(place: Place) -> None:
 
 
 def test_a_full_scratch_disk_and_a_missing_key_prove_nothing(place: Place) -> None:
-    place.root("mkdir -p /mnt/small; mountpoint -q /mnt/small || mount -t tmpfs -o size=20m,mode=755 none /mnt/small")
+    place.root(
+        "mkdir -p /mnt/small; mountpoint -q /mnt/small || mount -t tmpfs -o size=20m,mode=755 none /mnt/small"
+    )
     drill = place.drill(restore_drill_recent_scratch="/mnt/small/drills")
     assert drill.outcome is Outcome.NOT_MADE
     assert "no room" in drill.reasons()[0].en
@@ -261,18 +282,3 @@ def test_a_server_is_let_go_when_a_backup_breaks_off(place: Place) -> None:
     place.root("timeout 10 mariadb 'h i%s/' -e 'INSERT INTO busy (at) VALUES (NOW(6))'")
     place.root("n=0; while ps -eo args= | grep -q '[m]bstream'; do n=$((n + 1)); [ $n -lt 100 ]; sleep 0.1; done")
     place.back_up()
-
-
-def test_the_backup_commands_know_it(place: Place) -> None:
-    drill = place.drill()
-    found = site(place.lab, [place.host], place.folder)
-    work = jobs(found, place.controls, found.hosts.values(), "mariadb-backup")
-    [made] = [made for result in make(work, lambda *_: None) for made in result.made]
-    assert made.good, made.reason
-    [state] = [state for answer in survey(work) for state in answer.states]
-    assert state.last == made.set
-    assert not state.overdue
-    assert state.drill is not None and state.drill.outcome == drill.outcome
-    assert made.set is not None and made.set.rows is not None
-    assert made.set.rows > 5000
-    assert made.set.bytes > 2**18

@@ -157,7 +157,8 @@ def _of_host(of_host: Sequence[Job]) -> Answer:
 
 def look(host: ConnectedHost, job: Job, drilled: Sequence[KeptDrill] = ()) -> State:
     """Return what there is of the job's backups. Raises ProbeError and HostUnreachable."""
-    drill = drilled[-1] if drilled else None
+    # Of the product's drills those of this way of backing up; how a site's own job is drilled is its own matter.
+    drill = next((one for one in reversed(drilled) if job.home is None or one.way == job.product), None)
     if job.timer is None:
         return State(job, datetime.now(UTC), [], None, None, drill)
     schedule = timer(host, job.timer)

@@ -69,6 +69,8 @@ class Drill:
     machine: str
     target: str
     product: str
+    # The way of backing up that was drilled, as `--system` names it.
+    system: str
     operator: str
     controller: str
     institution: Text
@@ -110,6 +112,7 @@ class Drill:
             "machine": self.machine,
             "target": self.target,
             "product": self.product,
+            "system": self.system,
             "operator": self.operator,
             "controller": self.controller,
             "started": self.started.isoformat(),
@@ -248,7 +251,19 @@ def keep(drill: Drill, folder: Path, host: ConnectedHost) -> None:
 
     Raises ProbeError where the host cannot keep it.
     """
-    names = ("schema", "id", "host", "machine", "target", "product", "operator", "started", "finished", "backup")
+    names = (
+        "schema",
+        "id",
+        "host",
+        "machine",
+        "target",
+        "product",
+        "system",
+        "operator",
+        "started",
+        "finished",
+        "backup",
+    )
     whole = drill.value()
     value = {
         name: whole[name]

@@ -180,6 +180,7 @@ def _concluded(
         machine=machine,
         target=target.name,
         product=engine.product,
+        system=engine.name,
         operator=operator(),
         controller=socket.gethostname(),
         institution=says(en=ledger.institution.en, zh=ledger.institution.zh),

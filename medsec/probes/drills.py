@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +24,9 @@ for p in PRODUCTS; do
     printf 'record\t%s\t%s,%s\t%s\t%s\t%s\t%s\n' "$p" "$access" "$(stat -c '%u %a' -- "$f")" "$(stat -c %Y -- "$f")" \
       "$(sha256sum < "$f" | cut -d' ' -f1)" "$f" "$(head -c 65536 -- "$f" | tr -d '\n')"
   done
+  cat [0-9]*.json 2> /dev/null | sed -n 's,.*"backup": "\(/[^"]*\)/[^/"]*".*,\1,p' | sort -u | while IFS= read -r d; do
+    if ls -d "$d"/2*Z > /dev/null 2>&1; then printf 'sets\t%s\n' "$d"; fi
+  done
 done
 """
 
@@ -36,6 +39,8 @@ class KeptDrill:
     finished: float
     outcome: str
     backup: str
+    # How that was made, as `medsec drill restore --system` names it: the product's dumps, or another way beside them.
+    way: str
     problem: str | None
 
 
@@ -45,6 +50,8 @@ class Drills:
 
     now: float
     kept: list[KeptDrill]
+    # The newest of each way of backing up. One whose backups are gone was given up; the product's dumps never are.
+    newest: dict[str, KeptDrill]
 
 
 def drills(host: Host, home: str, products: Sequence[str]) -> dict[str, Drills]:
@@ -63,6 +70,7 @@ def drills(host: Host, home: str, products: Sequence[str]) -> dict[str, Drills]:
                 zh=f"无法读取 {home} 中的演练记录：{answer.stderr.strip()}",
             )
         )
+    homes = {line[1] for line in lines if line[0] == "sets"}
     found = {}
     for product in products:
         kept, before = [], "none"
@@ -71,8 +79,15 @@ def drills(host: Host, home: str, products: Sequence[str]) -> dict[str, Drills]:
                 _, _, access, written, digest, file, text = line
                 kept.append(_kept(file, text, float(written), before, own[2], product, access.split(",")))
                 before = digest
-        found[product] = Drills(float(own[1]), kept)
+        found[product] = Drills(float(own[1]), kept, _newest(kept, product, homes))
     return found
+
+
+def _newest(kept: Sequence[KeptDrill], product: str, homes: Set[str]) -> dict[str, KeptDrill]:
+    """Return the newest drill of each way that backs up still; where none does, of all."""
+    ways = {drill.way for drill in kept}
+    alive = {drill.way for drill in kept if drill.way == product or drill.backup.rpartition("/")[0] in homes}
+    return {drill.way: drill for drill in kept if drill.way in (alive or ways)}
 
 
 def _kept(
@@ -82,6 +97,8 @@ def _kept(
         value = json.loads(text)
         finished = datetime.fromisoformat(value["finished"]).timestamp()
         outcome, backup = str(value["outcome"]), str(value["backup"])
+        # Records of before ways were told apart have pgBackRest's backups by their folder.
+        way = str(value.get("system") or ("pgbackrest" if "/pgbackrest/" in backup else product))
         problem = None
         if any(not entry.startswith("0 ") or int(entry.split()[1], 8) & 0o022 for entry in access):
             problem = "others than root may write it"
@@ -92,5 +109,5 @@ def _kept(
         elif not -60 <= written - finished <= 3600:
             problem = "it was not written when the drill ended"
     except (ValueError, KeyError, TypeError) as error:
-        return KeptDrill(file, 0.0, "", "", f"{type(error).__name__}: {error}")
-    return KeptDrill(file, finished, outcome, backup, problem)
+        return KeptDrill(file, 0.0, "", "", product, f"{type(error).__name__}: {error}")
+    return KeptDrill(file, finished, outcome, backup, way, problem)

@@ -140,7 +140,7 @@ def drill(**change: object) -> Drill:
     check = Check("tables", True, says(en="1 table", zh="1 张表"))
     text = says(en="Clinic", zh="诊所")
     made = Drill(
-        id="20260101T000000Z-aaaaaa", host="his-db", machine="m", target="backup", product="mariadb", operator="zhang",
+        id="20260101T000000Z-aaaaaa", host="his-db", machine="m", target="backup", product="mariadb", system="mariadb", operator="zhang",
         controller="console", institution=text, started=now, finished=now, backup="/b", backup_sha256="9",
         targets={"rpo": 1, "rto": 1, "least_rows": 1}, checks=[check],
     )  # fmt: skip

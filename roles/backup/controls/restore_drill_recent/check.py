@@ -41,14 +41,19 @@ def _of_product(product: str, found: Drills, params: Params) -> Iterator[Text]:
             zh=f"演练记录 {broken.file} 不可信：{broken.problem}",
         )
         return
-    last = found.kept[-1]
-    days = (found.now - last.finished) / DAY
-    if last.outcome != "passed":
+    # One way of backing up that works proves nothing of another that does not.
+    failed = {way: drill for way, drill in found.newest.items() if drill.outcome != "passed"}
+    for way, drill in failed.items():
+        en, zh = ("", "") if way == product else (f" of {way}", f"{way} ")
         yield says(
-            en=f"the last drill, {last.file}, did not pass: {last.outcome}",
-            zh=f"最近一次演练 {last.file} 未通过（{last.outcome}）",
+            en=f"the last drill{en}, {drill.file}, did not pass: {drill.outcome}",
+            zh=f"最近一次{zh}演练 {drill.file} 未通过（{drill.outcome}）",
         )
-    elif days > params.max_age_days:
+    if failed:
+        return
+    last = max(found.newest.values(), key=lambda drill: drill.finished)
+    days = (found.now - last.finished) / DAY
+    if days > params.max_age_days:
         yield says(
             en=f"the last passed drill is {days:.0f} days old, {params.max_age_days} at most",
             zh=f"最近一次通过的演练距今 {days:.0f} 天，超过 {params.max_age_days} 天",

@@ -27,6 +27,11 @@ class Timer:
     service: str
     service_load: str
     service_result: str
+    # What the service runs, as systemd tells it, and whether its last start was passed over for an unmet condition.
+    service_runs: str
+    service_skipped: bool
+    # When the timer's calendar fires next, several times on.
+    runs: tuple[float, ...]
     now: float
 
 
@@ -38,6 +43,8 @@ class Artefact:
     bytes: int
     written: float
     unreadable: str | None
+    # Whether any account of the host may read it.
+    exposed: bool = False
 
 
 # Times are asked for in words and turned into seconds by `date`, since older systemd cannot show seconds.
@@ -49,7 +56,10 @@ next=$(systemctl show -p NextElapseUSecRealtime --value -- TIMER)
 [ -z "$next" ] || echo "next=$(date -d "$next" +%s)"
 unit=$(systemctl show -p Unit --value -- TIMER)
 echo "service=$unit"
-[ -z "$unit" ] || systemctl show -p LoadState -p Result -- "$unit" | sed 's/^/service_/'
+[ -z "$unit" ] || systemctl show -p LoadState -p Result -p ConditionResult -p ConditionTimestamp -p ExecStart -- "$unit" | sed 's/^/service_/'
+systemctl show -p TimersCalendar -- TIMER | sed -n 's/.*OnCalendar=\(.*\) ; next_elapse.*/\1/p' | while IFS= read -r when; do
+  systemd-analyze calendar --iterations=9 "$when" | sed -n 's/.*\(elapse\|#[0-9]*\): \([A-Z].* UTC\)$/\2/p'
+done | date -f - +runs=%s
 """
 
 
@@ -59,8 +69,10 @@ def timer(host: Host, name: str) -> Timer:
     Raises ProbeError when systemctl does not answer.
     """
     answer = host.run(_TIMER.replace("TIMER", shlex.quote(name)))
-    told = dict(line.split("=", 1) for line in answer.stdout.splitlines() if "=" in line)
-    if answer.rc != 0 or "LoadState" not in told:
+    lines = [line.split("=", 1) for line in answer.stdout.splitlines() if "=" in line]
+    runs = sorted(float(value) for name, value in lines if name == "runs")
+    told = dict(line for line in lines if line[0] != "runs")
+    if answer.rc != 0 or "LoadState" not in told or ("next" in told and not runs):
         raise ProbeError(
             says(
                 en=f"systemctl does not tell of {name}: {answer.stderr.strip()}",
@@ -76,26 +88,34 @@ def timer(host: Host, name: str) -> Timer:
         service=told.get("service", ""),
         service_load=told.get("service_LoadState", ""),
         service_result=told.get("service_Result", ""),
+        service_runs=told.get("service_ExecStart", ""),
+        service_skipped=told.get("service_ConditionResult") == "no"
+        and bool(told.get("service_ConditionTimestamp")),
+        runs=tuple(runs),
         now=float(told["now"]),
     )
 
 
 _LOOK = r"""
 export LC_ALL=C
+machine=$(printf %s "$(cat /etc/machine-id)" | sha256sum | cut -d' ' -f1)
 for f in {pattern}; do
   [ -f "$f" ] || continue
-  size=$(stat -c %s -- "$f") why=
+  size=$(stat -c %s -- "$f") why= open=
   if [ "$size" -gt 0 ] && [ "$(stat -c %Y -- "$f")" -ge "$(($(date +%s) - {seconds}))" ]; then
+    ! setpriv --reuid=65534 --regid=65534 --clear-groups test -r "$f" || open=yes
     case $f in
       *.dump) command -v pg_restore > /dev/null || {{ echo "no pg_restore" >&2; exit 3; }}
         pg_restore -l -- "$f" > /dev/null 2>&1 || why="pg_restore cannot read it" ;;
       *.sql.gz) if [ "$size" -le {limit} ]; then
           gzip -dc -- "$f" 2> /dev/null | tail -n 1 | grep -q 'Dump completed' || why="the dump has no end"; fi ;;
       *.gz) if [ "$size" -le {limit} ]; then gzip -t -- "$f" 2> /dev/null || why="gzip cannot read it"; fi ;;
+      *.manifest) head -n 1 -- "$f" | grep -q "$machine" || why="another machine made it"
+        tail -n 1 -- "$f" | grep -q '"sha256"' || why="it was cut short" ;;
       *.sql) tail -n 3 -- "$f" | grep -qiE 'dump( of .*)?( is)? complete' || why="the dump has no end" ;;
     esac
   fi
-  printf '%s\t%s\t%s\t%s\n' "$size" "$(stat -c %Y -- "$f")" "$why" "$f"
+  printf '%s\t%s\t%s\t%s\t%s\n' "$size" "$(stat -c %Y -- "$f")" "$why" "$open" "$f"
 done
 """
 
@@ -123,35 +143,64 @@ def artefacts(host: Host, pattern: str, fresh_seconds: int) -> list[Artefact]:
 
 
 def _artefact(line: str) -> Artefact:
-    size, written, why, path = line.split("\t", 3)
-    return Artefact(path, int(size), float(written), why or None)
+    size, written, why, exposed, path = line.split("\t", 4)
+    return Artefact(path, int(size), float(written), why or None, bool(exposed))
 
 
+# Lines "at<TAB>FOLDER" for the data folder of each server that the backup asks, "runs<TAB>FOLDER" for each that runs.
 _RUNNING_CLUSTERS = r"""
 export LC_ALL=C
+cd /
+ask() { runuser -u postgres -- psql -p "$port" -XAtqd postgres -c "$1"; }
 if command -v pg_lsclusters > /dev/null; then
   pg_lsclusters -h | awk '$4 ~ /^online/ {print $1, $2, $3}'
 else
-  echo "server main $(cd / && runuser -u postgres -- psql -XAtqd postgres -c 'SHOW port')"
+  echo "server main $(runuser -u postgres -- psql -XAtqd postgres -c 'SHOW port')"
 fi | while read -r version name port; do
-  (cd / && runuser -u postgres -- psql -p "$port" -XAtqd postgres \
-    -c "SELECT '$version-$name/' || datname FROM pg_database WHERE datallowconn AND NOT datistemplate") || exit 4
-done
+  ask "SELECT '$version-$name/' || datname FROM pg_database WHERE datallowconn AND datname <> 'template1'" || exit 4
+  printf 'at\t%s\n' "$(readlink -f "$(ask 'SHOW data_directory')")"
+done || exit 4
 """
-_SCHEMAS = (
-    "$(command -v mariadb || command -v mysql) -NBe 'SELECT schema_name FROM information_schema.schemata"
-    ' WHERE schema_name NOT IN ("information_schema", "performance_schema", "sys")\''
-)
+_SCHEMAS = r"""
+export LC_ALL=C
+client=$(command -v mariadb || command -v mysql) || exit 4
+$client -NBe 'SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN ("information_schema", "performance_schema", "sys")' || exit 4
+printf 'at\t%s\n' "$(readlink -f "$($client -NBe 'SELECT @@datadir')")"
+"""
+_RUNS = r"""
+for link in /proc/[0-9]*/exe; do
+  program=$(readlink "$link") || continue
+  case ${program% (deleted)} in PROGRAMS) grep -q medsec-drill- "${link%exe}cgroup" || printf 'runs\t%s\n' "$(readlink "${link%exe}cwd")" ;; esac
+done 2> /dev/null | sort -u
+"""
+_PROGRAMS = {"postgresql": "*/postgres | */postmaster", "mariadb": "*/mariadbd | */mysqld"}
 
 
-def databases(host: Host, product: str) -> list[str]:
-    """Return the databases that a server of `product` holds now: `<version>-<cluster>/<name>` for PostgreSQL.
+@dataclass(frozen=True)
+class Held:
+    """What is to be in a backup: databases, and the data folders of servers that the backup does not ask."""
 
-    Raises ProbeError when the server does not answer or names none.
+    databases: list[str]
+    strangers: list[str]
+
+
+def databases(host: Host, product: str) -> Held:
+    """Return the databases that the servers of `product` hold now: `<version>-<cluster>/<name>` for PostgreSQL.
+
+    Raises ProbeError when a server does not answer or names none.
     """
-    answer = host.run(_RUNNING_CLUSTERS if product == "postgresql" else _SCHEMAS)
-    found = [line for line in answer.stdout.splitlines() if line]
-    if answer.rc != 0 or not found:
+    script = _RUNNING_CLUSTERS if product == "postgresql" else _SCHEMAS
+    answer = host.run(script + _RUNS.replace("PROGRAMS", _PROGRAMS[product]))
+    lines = [line for line in answer.stdout.splitlines() if line]
+    told: dict[str, set[str]] = {"at": set(), "runs": set()}
+    found = []
+    for line in lines:
+        word, tab, folder = line.partition("\t")
+        if tab and word in told:
+            told[word].add(folder)
+        else:
+            found.append(line)
+    if answer.rc != 0 or not found or not told["runs"]:
         said = answer.stderr.strip()
         raise ProbeError(
             says(
@@ -159,4 +208,4 @@ def databases(host: Host, product: str) -> list[str]:
                 zh=f"无法从 {product} 查询数据库列表，请确认服务是否运行：{said}",
             )
         )
-    return found
+    return Held(found, sorted(told["runs"] - told["at"]))

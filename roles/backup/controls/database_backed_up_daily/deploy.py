@@ -6,7 +6,7 @@ from pyinfra.operations import files, systemd
 from pyinfra.operations.util import any_changed
 
 from medsec.inventory import Params
-from medsec.operations.database_backup import first_backup
+from medsec.operations.database_backup import drop_ins_put_aside, first_backup
 from medsec.operations.templates import template
 
 KNOWN = {"postgresql", "mariadb"}
@@ -38,6 +38,7 @@ def deploy(params: Params) -> None:
         )
         for kind in ("service", "timer")
     ]
+    units.append(drop_ins_put_aside(name="Put aside what overrules them", products=own))
     systemd.daemon_reload(name="Let systemd read the units", _if=any_changed(*units))
     for product in own:
         systemd.service(

@@ -21,6 +21,8 @@ class Setting:
     value: str
     server_value: str
     pending_restart: bool
+    # What it is once the server reads its files again.
+    later: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Server:
     # What became of the canary statements: database to psql's complaint, or "".
     complaints: Mapping[str, str]
     records: tuple[Record, ...]
+    # Settings of the audit that others than superusers may set: the setting, and who.
+    granted: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -68,6 +72,11 @@ class Server:
         """Return the value that the server gives to every session, or "" where it does not know the setting."""
         found = self.settings.get(setting)
         return found.server_value if found else ""
+
+    def later(self, setting: str) -> str:
+        """Return the value that the server will give to every session after a reload or a restart."""
+        found = self.settings.get(setting)
+        return found.later if found else ""
 
 
 _MARK = "--8<-- medsec"
@@ -88,6 +97,7 @@ for link in /proc/[0-9]*/exe; do
   program=$(readlink "$link" 2> /dev/null) || continue
   case ${program% (deleted)} in */postgres | */postmaster) ;; *) continue ;; esac
   pid=${link#/proc/}; pid=${pid%/exe}
+  grep -q medsec-drill- "/proc/$pid/cgroup" && continue
   parent=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2> /dev/null) || continue
   case $(readlink "/proc/$parent/exe" 2> /dev/null) in */postgres | */postgres' (deleted)' | */postmaster) continue ;; esac
   printf '%s%s%s\n' "$pid" "$tab" "${program% (deleted)}"
@@ -118,27 +128,37 @@ section about
 printf '%s\t%s\t%s\t%s\n' "$port" "$data" "$(readlink "/proc/$pid/fd/2")" "$owner"
 """
 
+# Of a setting s: what the server's files say, or what it has where they say nothing; and what sessions without an own value have.
+FILES_SAY = """coalesce((SELECT f.setting FROM pg_file_settings f WHERE lower(f.name) = s.name AND (f.error IS NULL OR f.error = 'setting could not be applied')
+  ORDER BY f.seqno DESC LIMIT 1), s.boot_val)"""
+IN_FORCE = f"CASE WHEN s.source IN ('database', 'user', 'database user', 'client', 'session', 'interactive') THEN {FILES_SAY} ELSE s.setting END"
+
 _ASK = r"""section facts
 ask postgres << 'SQL' || exit 94
 SELECT json_build_object(
   'version', current_setting('server_version_num')::int, 'user', current_user, 'recovery', pg_is_in_recovery(),
   'super', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
   'settings', (SELECT json_object_agg(s.name, json_build_object('value', s.setting, 'pending', s.pending_restart,
-    'server', CASE WHEN s.source IN ('database', 'user', 'database user', 'client', 'session', 'interactive')
-      THEN coalesce((SELECT f.setting FROM pg_file_settings f WHERE f.name = s.name AND f.error IS NULL ORDER BY f.seqno DESC LIMIT 1), s.boot_val)
-      ELSE s.setting END))
+    'server', @IN_FORCE@, 'later', CASE s.source WHEN 'command line' THEN s.setting ELSE @FILES_SAY@ END))
     FROM pg_settings s WHERE s.name ~ '^(pgaudit\.|log_|logging_|syslog_|shared_preload_libraries$|data_directory$)'),
   'overrides', (SELECT coalesce(json_agg(json_build_object('scope', coalesce(nullif(concat_ws(' ', 'role ' || r.rolname, 'database ' || d.datname), ''), 'every role'),
     'name', split_part(c, '=', 1), 'value', substr(c, strpos(c, '=') + 1))), '[]')
     FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
     unnest(o.setconfig) AS c WHERE split_part(c, '=', 1) ~* '^(pgaudit\.|log_)'));
 SQL
+section granted
+ask postgres << 'SQL' || exit 94
+SELECT $$SELECT json_build_array(parname, coalesce(rolname, 'PUBLIC')) FROM pg_parameter_acl, aclexplode(paracl) LEFT JOIN pg_roles r ON r.oid = grantee
+  WHERE parname ~ '^(pgaudit\.|log_)' AND rolsuper IS NOT TRUE$$ FROM pg_class WHERE relname = 'pg_parameter_acl' \gexec
+SQL
+section started
+tr '\0' '\n' < "/proc/$pid/cmdline" | sed 's/^-c//; s/^--//' | grep -E '^(pgaudit[.]|log[-_])'
 canary=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 [ "${#canary}" = 32 ] || exit 95
 began=$(date +%s)
 section statements
 recovery=$(printf 'SELECT pg_is_in_recovery()' | ask postgres) || exit 94
-printf 'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1' | ask postgres |
+echo "SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'template1' ORDER BY 1" | ask postgres |
   while IFS= read -r database; do
     number=$((${number:-0} + 1))
     mark=medsec-$canary-$number-
@@ -183,7 +203,7 @@ for _ in 1 2 3 4 5 6; do
 done
 printf '%s\n' "$found" | cut -c1-1500 | sed "s/$canary/<canary>/g"
 section end
-"""
+""".replace("@IN_FORCE@", IN_FORCE).replace("@FILES_SAY@", FILES_SAY)
 
 
 def servers(host: Host) -> list[Server]:
@@ -277,13 +297,24 @@ def parse(pid: int, parts: Mapping[str, list[str]]) -> Server:
         user=facts["user"],
         in_recovery=facts["recovery"],
         settings={
-            name: Setting(entry["value"], entry["server"] or "", entry["pending"])
+            name: Setting(entry["value"], entry["server"] or "", entry["pending"], entry["later"] or "")
             for name, entry in facts["settings"].items()
         },
-        overrides=tuple(Override(**entry) for entry in [*facts["overrides"], *routines]),
+        overrides=(
+            *(Override(**entry) for entry in [*facts["overrides"], *routines]),
+            *_started(parts["started"]),
+        ),
         complaints=complaints,
         records=tuple(_records(parts["log"], list(complaints))),
+        granted=tuple((name, role) for name, role in map(json.loads, parts["granted"])),
     )
+
+
+def _started(words: Iterable[str]) -> Iterator[Override]:
+    """What stands on the command line overrules every file; a session with a value of its own cannot see it."""
+    for word in words:
+        name, _, value = word.partition("=")
+        yield Override("the server's command line", name.replace("-", "_"), value)
 
 
 _AUDIT = re.compile(r"AUDIT: (?:SESSION|OBJECT),\d+,\d+,([A-Z_]+),")

@@ -6,7 +6,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from testinfra.host import Host
@@ -66,7 +66,7 @@ LOOPBACK = Addresses.of([ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_netwo
 
 @dataclass(frozen=True)
 class Rule:
-    """A line of pg_hba.conf. `exact` is False where its addresses are known from above only: it may let in, it shuts out nobody."""
+    """A line of pg_hba.conf. `exact` is False where whom it means is known from above only: it may let in, it shuts out nobody."""
 
     place: str
     type: str
@@ -77,6 +77,8 @@ class Rule:
     address: str
     addresses: Addresses
     exact: bool
+    # Whether a name that begins with / is a regular expression: since version 16.
+    patterns: bool = True
 
     def __str__(self) -> str:
         words = (self.type, ",".join(self.databases), ",".join(self.users), self.address, self.method)
@@ -171,7 +173,9 @@ def _first(rules: Sequence[Rule], role: Role, database: str, kind: str) -> Itera
         if kind == "local":
             if rule.method != "reject":
                 yield Way(rule, role, database, None)
-            return
+            if rule.exact:
+                return
+            continue
         taken = rule.addresses & left
         if taken and rule.method != "reject":
             yield Way(rule, role, database, taken)
@@ -185,7 +189,7 @@ def _takes_user(rule: Rule, role: Role) -> bool:
     return any(
         word in ("all", role.name)
         or (word.startswith("+") and word[1:] in (*role.groups, role.name))
-        or (word.startswith("/") and _like(word, role.name))
+        or (rule.patterns and word.startswith("/") and _like(word, role.name))
         for word in rule.users
     )
 
@@ -197,7 +201,7 @@ def _takes_database(rule: Rule, role: Role, database: str) -> bool:
         word in ("all", database)
         or (word == "sameuser" and role.name == database)
         or (word in ("samerole", "samegroup") and database in (*role.groups, role.name))
-        or (word.startswith("/") and _like(word, database))
+        or (rule.patterns and word.startswith("/") and _like(word, database))
         for word in rule.databases
         if word != "replication"
     )
@@ -231,6 +235,7 @@ section files
 echo "SELECT coalesce(row_to_json(r) ->> 'file_name', current_setting('hba_file')) FROM pg_hba_file_rules r
   UNION SELECT current_setting('hba_file') UNION SELECT current_setting('ident_file')" | ask postgres | while IFS= read -r name; do
   stat -L -c '%.6Z %n' -- "$name"
+  grep -nHE '"([+/]|all"|same(user|role|group|host|net)"|replication")' -- "$name" | sed 's/^\([^:]*:[0-9]*\):.*/quoted \1/'
   grep -ohE '^[^#]*@[^ ,"]+' -- "$name" | grep -oE '@[^ ,"]+' | while IFS= read -r list; do
     case $list in @/*) ;; *) list=@$(dirname -- "$name")/${list#@} ;; esac
     [ ! -e "${list#@}" ] || stat -L -c '%.6Z %n' -- "${list#@}"
@@ -271,19 +276,25 @@ def parse(parts: Mapping[str, list[str]]) -> Access:
             )
         )
     loaded = float(facts["loaded"])
+    # The view leaves out the quotes, in which a keyword is only a name.
+    quoted = {
+        line.removeprefix("quoted ").rpartition("/")[2] for line in parts["files"] if line.startswith("quoted ")
+    }
+    if facts["version"] < 160000:  # nor does it name the file
+        quoted = {f"pg_hba.conf:{place.rpartition(':')[2]}" for place in quoted}
+    changed = [line.split(" ", 1) for line in parts["files"] if not line.startswith("quoted ")]
     maps = None if parts["maps"] == ["unknown"] else tuple(json.loads(line) for line in parts["maps"])
     return Access(
         name=f"PostgreSQL {facts['version'] // 10000} (port {port}, {data})",
         port=int(port),
         listens=facts["listens"],
         pending=tuple(facts["pending"]),
-        unread=tuple(
-            sorted(
-                {line.split(" ", 1)[1] for line in parts["files"] if float(line.split(" ", 1)[0]) > loaded + 0.001}
-            )
-        ),
+        unread=tuple(sorted({name for time, name in changed if float(time) > loaded + 0.001})),
         broken=tuple(f"line {rule['line_number']}: {rule['error']}" for rule in facts["rules"] if rule["error"]),
-        rules=tuple(rule_of(rule, own) for rule in facts["rules"] if not rule["error"]),
+        rules=tuple(
+            replace(found, exact=found.exact and found.place not in quoted, patterns=facts["version"] >= 160000)
+            for found in (rule_of(rule, own) for rule in facts["rules"] if not rule["error"])
+        ),
         maps=maps,
         roles=tuple(_roles(facts["roles"], facts["members"] or [])),
         databases=tuple(facts["databases"]),

@@ -27,6 +27,17 @@ class Account:
     verifier: str
     until: str
     powers: tuple[str, ...]
+    # Whether it owns anything: tables, routines, databases.
+    owns: bool
+
+
+@dataclass(frozen=True)
+class WayUp:
+    """Something in `database` that lends `accounts` a superuser's powers: a routine, or a user mapping."""
+
+    database: str
+    what: str
+    accounts: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -36,18 +47,27 @@ class Accounts:
     name: str
     owner: str
     settings: Mapping[str, str]
+    # What they are once the server reads its files again.
+    later: Mapping[str, str]
     pending: tuple[str, ...]
     # Roles and databases with a way of their own to keep new passwords: "role his", and the value.
     overrides: Mapping[str, str]
     accounts: tuple[Account, ...]
     # For each database the schemas in which everybody may create.
     open_schemas: Mapping[str, tuple[str, ...]]
+    # Databases in which everybody may make schemas.
+    open_databases: tuple[str, ...]
+    # Routines that do what superusers may, or what the server's own account may, and who may call each.
+    ways_up: tuple[WayUp, ...]
     # What became of each password tried, by its kind: True where it was taken. Empty on a standby, which takes no writes.
     taken: Mapping[str, bool]
 
 
 # Groups of PostgreSQL's own whose members reach the server's files and programs.
-_ON_THE_SERVER = frozenset({"pg_execute_server_program", "pg_write_server_files", "pg_read_server_files"})
+_ON_THE_SERVER = frozenset(
+    {"pg_execute_server_program", "pg_write_server_files", "pg_read_server_files", "pg_write_all_data"}
+)
+_ATTRIBUTES = ("CREATEROLE", "BYPASSRLS", "REPLICATION")
 
 # Passwords are tried on a role that nobody ever sees: the transaction is rolled back. The last one must be taken, or the
 # refusals prove nothing.
@@ -55,20 +75,30 @@ _QUESTION = r"""
 section facts
 ask postgres << 'SQL' || exit 94
 SELECT json_build_object('super', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), 'version', current_setting('server_version_num')::int,
-  'settings', (SELECT json_object_agg(name, CASE WHEN source IN ('database', 'user', 'database user', 'client', 'session') THEN reset_val ELSE setting END)
-    FROM pg_settings WHERE name IN ('password_encryption', 'shared_preload_libraries', 'auth_delay.milliseconds')),
+  'settings', (SELECT json_object_agg(name, @IN_FORCE@) FROM pg_settings s WHERE name IN ('password_encryption', 'shared_preload_libraries', 'auth_delay.milliseconds')),
+  'later', (SELECT json_object_agg(name, CASE source WHEN 'command line' THEN setting ELSE @FILES_SAY@ END) FROM pg_settings s WHERE name IN ('password_encryption', 'shared_preload_libraries')),
   'pending', ARRAY(SELECT name FROM pg_settings WHERE pending_restart AND name = 'shared_preload_libraries'),
   'overrides', (SELECT json_object_agg(coalesce(nullif(concat_ws(' ', 'role ' || r.rolname, 'database ' || d.datname), ''), 'every role'), substr(c, 21))
     FROM pg_db_role_setting o LEFT JOIN pg_roles r ON r.oid = o.setrole LEFT JOIN pg_database d ON d.oid = o.setdatabase,
     unnest(o.setconfig) AS c WHERE c LIKE 'password_encryption=%'),
-  'roles', (SELECT json_agg(json_build_object('name', rolname, 'super', rolsuper, 'login', rolcanlogin, 'CREATEROLE', rolcreaterole, 'BYPASSRLS', rolbypassrls,
+  'roles', (SELECT json_agg(json_build_object('name', rolname, 'super', rolsuper, 'login', rolcanlogin, 'CREATEROLE', rolcreaterole, 'BYPASSRLS', rolbypassrls, 'REPLICATION', rolreplication,
+    'owns', EXISTS (SELECT FROM pg_shdepend WHERE refobjid = pg_authid.oid AND deptype = 'o'),
     'until', rolvaliduntil, 'verifier', CASE WHEN rolpassword LIKE 'SCRAM-SHA-256$%' THEN 'scram' WHEN rolpassword LIKE 'md5%' THEN 'md5' WHEN rolpassword <> '' THEN 'other' END)) FROM pg_authid),
-  'members', (SELECT json_agg(json_build_array(pg_get_userbyid(member), pg_get_userbyid(roleid))) FROM pg_auth_members));
+  'members', (SELECT json_agg(json_build_array(pg_get_userbyid(member), pg_get_userbyid(roleid))) FROM pg_auth_members),
+  'open', ARRAY(SELECT datname FROM pg_database WHERE has_database_privilege('public', oid, 'CREATE')));
 SQL
 section schemas
 echo 'SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1' | ask postgres | while IFS= read -r database; do
-  echo "SELECT json_build_array(current_database(), ARRAY(SELECT nspname FROM pg_namespace WHERE has_schema_privilege('public', oid, 'CREATE')))" |
-    ask "$database" || printf '%s\n' "$database"
+  ask "$database" << 'SQL' || printf '%s\n' "$database"
+SELECT json_build_array(current_database(), ARRAY(SELECT nspname FROM pg_namespace WHERE has_schema_privilege('public', oid, 'CREATE')),
+  (SELECT json_agg(json_build_array('routine ' || p.oid::regprocedure, ARRAY(SELECT r.rolname FROM pg_roles r WHERE rolcanlogin AND NOT rolsuper AND has_function_privilege(r.oid, p.oid, 'EXECUTE'))))
+    FROM pg_proc p JOIN pg_language l ON l.oid = prolang JOIN pg_roles o ON o.oid = proowner
+    WHERE proname ~ '^(pg_read_(binary_)?file|pg_ls_dir|lo_(im|ex)port|pg_file_(write|unlink)|dblink_connect_u)$'
+      OR p.oid >= 16384 AND (prosecdef AND o.rolsuper OR NOT lanpltrusted) AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e')),
+  (SELECT json_agg(json_build_array('user mapping for server ' || srvname, ARRAY[coalesce(usename, 'PUBLIC')])) FROM pg_user_mappings
+    WHERE umoptions && ARRAY(SELECT 'user=' || rolname FROM pg_roles WHERE rolsuper) AND usename NOT IN (SELECT rolname FROM pg_roles WHERE rolsuper)));
+SQL
 done
 section tried
 if [ "$(echo 'SELECT pg_is_in_recovery()' | ask postgres)" = f ]; then
@@ -79,7 +109,7 @@ if [ "$(echo 'SELECT pg_is_in_recovery()' | ask postgres)" = f ]; then
   done
 fi
 section end
-"""
+""".replace("@IN_FORCE@", postgresql.IN_FORCE).replace("@FILES_SAY@", postgresql.FILES_SAY)
 
 
 def servers(host: Host) -> list[Accounts]:
@@ -95,17 +125,25 @@ def parse(parts: Mapping[str, list[str]]) -> Accounts:
     if not facts["super"] or not facts["roles"] or not parts["schemas"]:
         raise _unreliable(name, "no superuser, no account or no database")
     try:
-        schemas = dict(json.loads(line) for line in parts["schemas"])
+        schemas = [json.loads(line) for line in parts["schemas"]]
     except ValueError:
         raise _unreliable(name, "; ".join(parts["schemas"])) from None
     return Accounts(
         name=name,
         owner=owner,
         settings=facts["settings"],
+        later=facts["later"],
         pending=tuple(facts["pending"]),
         overrides=facts["overrides"] or {},
         accounts=tuple(_accounts(facts["roles"], facts["members"] or [])),
-        open_schemas={database: tuple(found) for database, found in schemas.items() if found},
+        open_schemas={database: tuple(found) for database, found, *_ in schemas if found},
+        open_databases=tuple(sorted(facts["open"])),
+        ways_up=tuple(
+            WayUp(database, what, frozenset(accounts))
+            for database, _, *ways in schemas
+            for found in ways
+            for what, accounts in found or ()
+        ),
         taken=dict(_taken(name, parts.get("tried", []))),
     )
 
@@ -116,11 +154,16 @@ def _accounts(roles: Sequence[Mapping[str, Any]], members: Sequence[Sequence[str
         if not role["login"]:
             continue
         above = [known[name] for name in postgresql.groups(role["name"], members)]
-        powers = {name for one in (role, *above) for name in ("CREATEROLE", "BYPASSRLS") if one[name]}
+        powers = {name for one in (role, *above) for name in _ATTRIBUTES if one[name]}
         powers |= {"SUPERUSER" for one in above if one["super"]}
         powers |= {one["name"] for one in above} & _ON_THE_SERVER
         yield Account(
-            role["name"], role["super"], role["verifier"] or "", role["until"] or "", tuple(sorted(powers))
+            role["name"],
+            role["super"],
+            role["verifier"] or "",
+            role["until"] or "",
+            tuple(sorted(powers)),
+            role["owns"],
         )
 
 

@@ -14,15 +14,20 @@ from medsec.probes.postgresql import Server
 # From a Debian 12 host with PostgreSQL 15.20 and pgaudit 1.7.0; the settings are cut to those that matter here.
 FACTS = (
     '{"version" : 150020, "user" : "postgres", "recovery" : false, "super" : true, "settings" : '
-    '{ "log_line_prefix" : {"value" : "%m [%p] %u@%d ", "pending" : false, "server" : "%m [%p] %u@%d "}, '
-    '"pgaudit.log" : {"value" : "all", "pending" : false, "server" : "ddl, role"}, '
-    '"shared_preload_libraries" : {"value" : "pgaudit", "pending" : true, "server" : "pgaudit"} }, '
+    '{ "log_line_prefix" : {"value" : "%m [%p] %u@%d ", "pending" : false, "server" : "%m [%p] %u@%d ", "later" : "%m [%p] %u@%d "}, '
+    '"pgaudit.log" : {"value" : "all", "pending" : false, "server" : "ddl, role", "later" : "none"}, '
+    '"shared_preload_libraries" : {"value" : "pgaudit", "pending" : true, "server" : "pgaudit", "later" : null} }, '
     '"overrides" : [{"scope" : "role his database his", "name" : "pgaudit.log", "value" : "none"}]}'
 )
 ANSWER = f"""--8<-- medsec about
 5432\t/var/lib/postgresql/15/main\t/var/log/postgresql/postgresql-15-main.log\tpostgres
 --8<-- medsec facts
 {FACTS}
+--8<-- medsec granted
+["pgaudit.log", "his"]
+--8<-- medsec started
+pgaudit.log_level=debug1
+log-min-messages=panic
 --8<-- medsec statements
 his\t
 routine\t{{"scope" : "routine silent()", "name" : "pgaudit.log", "value" : "none"}}
@@ -57,7 +62,16 @@ def test_settings_of_roles_and_of_routines_are_told(server: Server) -> None:
     assert [(o.scope, o.value) for o in server.overrides] == [
         ("role his database his", "none"),
         ("routine silent()", "none"),
+        ("the server's command line", "debug1"),
+        ("the server's command line", "panic"),
     ]
+    assert server.overrides[-1].name == "log_min_messages"
+
+
+def test_what_holds_after_a_reload_and_who_else_may_decide_are_told(server: Server) -> None:
+    assert server.later("pgaudit.log") == "none"
+    assert server.later("shared_preload_libraries") == ""
+    assert server.granted == (("pgaudit.log", "his"),)
 
 
 def test_a_record_is_an_audit_line_with_our_mark_and_nothing_else(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 from typing import Any
 
@@ -86,6 +87,27 @@ def let_in(server: Access, role: str) -> set[tuple[str, str]]:
 )  # fmt: skip
 def test_the_first_rule_that_matches_decides(lines: list[str], expected: set[tuple[str, str]]) -> None:
     assert let_in(access(*lines), "his") == expected
+
+
+def test_a_keyword_in_quotes_shuts_out_nobody() -> None:
+    """The view shows no quotes: `"all"` is a database of that name, and reject there refuses nobody else."""
+    server = access(
+        "local all all reject", "host all all all reject", "local all all trust", "host all his 10.0.0.0/8 md5"
+    )
+    rules = tuple(dataclasses.replace(rule, exact=number > 1) for number, rule in enumerate(server.rules))
+    quoted = dataclasses.replace(server, rules=rules)
+    assert let_in(server, "his") == set()
+    assert let_in(quoted, "his") == {("pg_hba.conf:4", "10.0.0.0/8")}
+    assert {way.rule.method for way in quoted.ways() if way.addresses is None} == {"trust"}
+
+
+def test_before_version_16_a_slash_is_a_letter() -> None:
+    server = access("host all /^.*$ all reject", "host all his 10.0.0.0/8 md5")
+    old = dataclasses.replace(
+        server, rules=tuple(dataclasses.replace(rule, patterns=False) for rule in server.rules)
+    )
+    assert let_in(server, "his") == set()
+    assert let_in(old, "his") == {("pg_hba.conf:2", "10.0.0.0/8")}
 
 
 def test_replication_is_not_in_all() -> None:

@@ -19,6 +19,8 @@ def role(name: str, **more: Any) -> dict[str, Any]:
         "login": True,
         "CREATEROLE": False,
         "BYPASSRLS": False,
+        "REPLICATION": False,
+        "owns": False,
         "until": None,
         "verifier": None,
     }
@@ -29,7 +31,9 @@ FACTS: dict[str, Any] = {
     "super": True,
     "version": 150020,
     "settings": {"password_encryption": "scram-sha-256", "shared_preload_libraries": "passwordcheck"},
+    "later": {"password_encryption": "scram-sha-256", "shared_preload_libraries": "passwordcheck"},
     "pending": [],
+    "open": [],
     "overrides": None,
     "roles": [
         role("postgres", super=True, CREATEROLE=True, BYPASSRLS=True),
@@ -48,7 +52,9 @@ FACTS: dict[str, Any] = {
 }
 
 
-def answer(*, tried: list[str], schemas: tuple[str, ...] = ('["his", []]',), **facts: Any) -> dict[str, list[str]]:
+def answer(
+    *, tried: list[str], schemas: tuple[str, ...] = ('["his", [], null, null]',), **facts: Any
+) -> dict[str, list[str]]:
     return {
         "about": ["5432\t/var/lib/postgresql/15/main\t/dev/null\tpostgres"],
         "facts": [json.dumps(FACTS | facts)],
@@ -58,7 +64,12 @@ def answer(*, tried: list[str], schemas: tuple[str, ...] = ('["his", []]',), **f
 
 
 def test_powers_come_by_way_of_groups() -> None:
-    server = parse(answer(tried=["short\ttaken", "strong\ttaken"], schemas=('["his", ["public"]]', '["lis", []]')))
+    server = parse(
+        answer(
+            tried=["short\ttaken", "strong\ttaken"],
+            schemas=('["his", ["public"], null, null]', '["lis", [], null, null]'),
+        )
+    )
     accounts = {account.name: account for account in server.accounts}
     assert accounts.keys() == {"postgres", "his", "report"}
     assert accounts["his"].powers == ("CREATEROLE", "SUPERUSER", "pg_write_server_files")
@@ -89,9 +100,24 @@ def test_what_proves_nothing_is_an_error(tried: list[str]) -> None:
 
 def test_a_database_that_cannot_be_asked_is_an_error() -> None:
     with pytest.raises(ProbeError, match="lis"):
-        parse(answer(tried=["strong\ttaken"], schemas=('["his", []]', "lis")))
+        parse(answer(tried=["strong\ttaken"], schemas=('["his", [], null, null]', "lis")))
 
 
 def test_an_answer_by_no_superuser_is_an_error() -> None:
     with pytest.raises(ProbeError):
         parse(answer(tried=[], super=False))
+
+
+def test_what_lends_a_superusers_powers_is_named_with_whom_it_lends_them_to() -> None:
+    told = '["his", [], [["routine run(text)", ["his", "report"]], ["routine pg_read_file(text)", []]], [["user mapping for server back", ["his"]]]]'
+    found = {(way.what, tuple(sorted(way.accounts))) for way in parse(answer(tried=[], schemas=(told,))).ways_up}
+    assert found == {
+        ("routine run(text)", ("his", "report")),
+        ("routine pg_read_file(text)", ()),
+        ("user mapping for server back", ("his",)),
+    }
+
+
+def test_replication_is_a_power() -> None:
+    roles = [role("postgres", super=True), role("his", REPLICATION=True)]
+    assert parse(answer(tried=[], roles=roles, members=None)).accounts[1].powers == ("REPLICATION",)

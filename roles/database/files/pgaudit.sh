@@ -38,6 +38,28 @@ overridden() { # whether a role, a database or a routine has a setting of its ow
   done
 }
 
+# Statements that take back what lets others than superusers set the audit, or with GRANT give it again; servers before 15 know no such right.
+parameters() { # REVOKE|GRANT
+  ask << SQL | ask
+SELECT \$\$SELECT format('$1 %s ON PARAMETER %s $([ "$1" = GRANT ] && echo TO || echo FROM) %s;', privilege_type, parname, coalesce(quote_ident(rolname), 'PUBLIC'))
+  FROM pg_parameter_acl, aclexplode(paracl) LEFT JOIN pg_roles r ON r.oid = grantee WHERE parname ~ '^(pgaudit[.]|log_)' AND rolsuper IS NOT TRUE\$\$
+  FROM pg_class WHERE relname = 'pg_parameter_acl'
+SQL
+}
+
+unsettled() { # VALUES : "settings" where the server's values, in force or later, do not audit as wanted
+  ask postgres -v classes="$classes" -v secrets="$secrets" << SQL
+WITH f AS ($1), v AS (SELECT
+  (SELECT value FROM f WHERE name = 'pgaudit.log') AS log, (SELECT value FROM f WHERE name = 'shared_preload_libraries') AS preload,
+  (SELECT value FROM f WHERE name = 'log_line_prefix') AS prefix, (SELECT value FROM f WHERE name = 'log_destination') AS destination,
+  (SELECT value FROM f WHERE name = 'log_statement') AS statement, (SELECT value FROM f WHERE name = 'log_min_error_statement') AS errors)
+SELECT 'settings' FROM v WHERE log IS NULL OR NOT ($(covers log)) OR preload !~ '(^|[ ,/"])pgaudit(\$|[ ,"])'
+  OR (destination ~ 'stderr' AND NOT (prefix ~ '%u' AND prefix ~ '%[tmn]')) OR (destination ~ 'syslog' AND prefix !~ '%u')
+  OR (:'secrets' <> 'off' AND lower(statement) <> 'none') OR (:'secrets' = 'errors' AND lower(errors) NOT IN ('log', 'fatal', 'panic'))
+  OR EXISTS (SELECT FROM f WHERE name <> 'pgaudit.log' AND $(silences f.name f.value));
+SQL
+}
+
 describe() { # sets dropin, preload, collect, lacks
   dropin=$(dirname "$(value config_file)")/conf.d/$dropin_name
   libraries=$(dirname "$dropin")/zz-medsec-libraries.conf
@@ -53,20 +75,10 @@ describe() { # sets dropin, preload, collect, lacks
   if grep -qs '^logging_collector' "$dropin"; then kept=yes; else kept=no; fi
   lacks=
   if ! library_present pgaudit; then lacks=library; fi
-  wanting=$(ask postgres -v classes="$classes" -v secrets="$secrets" << SQL
-WITH f AS ($in_force), v AS (SELECT
-  (SELECT value FROM f WHERE name = 'pgaudit.log') AS log, (SELECT value FROM f WHERE name = 'shared_preload_libraries') AS preload,
-  (SELECT value FROM f WHERE name = 'log_line_prefix') AS prefix, (SELECT value FROM f WHERE name = 'log_destination') AS destination,
-  (SELECT value FROM f WHERE name = 'log_statement') AS statement, (SELECT value FROM f WHERE name = 'log_min_error_statement') AS errors)
-SELECT 'settings' FROM v WHERE log IS NULL OR NOT ($(covers log)) OR preload !~ '(^|[ ,/"])pgaudit($|[ ,"])'
-  OR (destination ~ 'stderr' AND NOT (prefix ~ '%u' AND prefix ~ '%[tmn]')) OR (destination ~ 'syslog' AND prefix !~ '%u')
-  OR (:'secrets' <> 'off' AND statement <> 'none') OR (:'secrets' = 'errors' AND errors NOT IN ('log', 'fatal', 'panic'))
-  OR EXISTS (SELECT FROM f WHERE name <> 'pgaudit.log' AND $(silences f.name f.value));
-SQL
-  )
+  wanting=$(unsettled "$in_force"; unsettled "$later")
   if [ -n "$wanting" ] || [ "$collect" = yes ]; then lacks=${lacks:+$lacks,}settings; fi
   waiting=$(echo "SELECT name FROM pg_settings WHERE pending_restart AND name ~ '^(pgaudit[.]|log_|logging_|syslog_|shared_preload_libraries\$)'" | ask)
-  if [ -n "$waiting$(overridden)" ]; then lacks=${lacks:+$lacks,}effect; fi
+  if [ -n "$waiting$(overridden)$(parameters REVOKE)" ]; then lacks=${lacks:+$lacks,}effect; fi
   if [ "$kept" = yes ]; then collect=yes; fi
 }
 
@@ -79,6 +91,7 @@ settle() {
 SELECT format('ALTER %s RESET %I', subject, split_part(c, '=', 1)) FROM $own_settings
   WHERE $(silences "lower(split_part(c, '=', 1))" "substr(c, strpos(c, '=') + 1)") \\gexec
 SQL
+  parameters REVOKE | ask
   databases | while IFS= read -r one; do
     ask "$one" -v classes="$classes" -v secrets="$secrets" << SQL
 SELECT format('ALTER ROUTINE %s RESET %I', p.oid::regprocedure, split_part(c, '=', 1)) FROM pg_proc p, unnest(p.proconfig) AS c
@@ -106,6 +119,7 @@ scope() {
   {
     echo "SELECT format('ALTER %s SET %I TO %L;', subject, split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)) FROM $own_settings
       WHERE split_part(c, '=', 1) ~* '^(pgaudit[.]|log_)'" | ask
+    parameters GRANT
     databases | while IFS= read -r one; do
       printf '\\connect %s\n' "$one"
       ask "$one" << 'SQL'

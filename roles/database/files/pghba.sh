@@ -154,6 +154,12 @@ tell() {
     refuse=$(answers refusals)
     rules=$(answers narrowed)
   fi
+  # The server's own view of its rules leaves out the quotes, in which a keyword is only a name.
+  quoted=$(grep -nE '"([+/]|all"|same(user|role|group|host|net)"|replication")' "$(rules_file)" | sed -nE '/^[0-9]+:[^#]*reject/s/:.*//p' | paste -sd, -)
+  if [ -n "$quoted" ]; then
+    lacks=rules
+    refuse="line $quoted refuses a name in quotes that is a keyword, hence nobody: take the quotes away${refuse:+; $refuse}"
+  fi
   lacks=$(printf '%s' "$lacks" | tr -d '\n')
   printf '{"port": "%s", "owner": "%s", "file": "%s", "lacks": "%s", "refuse": %s, "rules": [%s]}\n' \
     "$port" "$owner" "$(rules_file)" "$lacks" "$(printf '%s\n' "$refuse" | as_json)" "$(printf '%s\n' "$rules" | sed '/^$/d' | as_json)"

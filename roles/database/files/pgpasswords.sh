@@ -21,8 +21,9 @@ describe() { # sets dropin, libraries, preload, lacks
   preload=$(with_libraries $guards)
   lacks=
   delay=$(value auth_delay.milliseconds)
-  if [ "$(value password_encryption)" != scram-sha-256 ] || [ "${delay:-0}" -lt "$least" ]; then lacks=settings; fi
+  if [ "$(value password_encryption)$(value_later password_encryption)" != scram-sha-256scram-sha-256 ] || [ "${delay:-0}" -lt "$least" ]; then lacks=settings; fi
   for one in $guards; do
+    case ",$(value_later shared_preload_libraries | tr -d "'\" ")," in *,"$one",*) ;; *) lacks=settings ;; esac
     if ! loaded "$one"; then lacks=settings; fi
   done
   waiting=$(echo "SELECT 1 FROM pg_settings WHERE pending_restart AND name = 'shared_preload_libraries' UNION SELECT 1 FROM $own_settings WHERE $weaker" | ask)

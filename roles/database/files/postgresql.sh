@@ -13,6 +13,8 @@ postmasters() { # PID<TAB>PROGRAM
     case $program in */postgres | */postmaster) ;; *) continue ;; esac
     number=${link#/proc/}
     number=${number%/exe}
+    # A restore drill's server is nobody's.
+    case $(cat "/proc/$number/cgroup") in *medsec-drill-*) continue ;; esac
     parent=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$number/status") || continue
     case $(readlink "/proc/$parent/exe" || true) in */postgres | */postgres' (deleted)' | */postmaster) continue ;; esac
     printf '%s\t%s\n' "$number" "$program"
@@ -37,14 +39,17 @@ ask() { # [DATABASE [PSQL-OPTION...]] : SQL on stdin
   runuser -u "$owner" -- env -i PATH="$PATH" PGCONNECT_TIMEOUT=10 "$psql" -XAtqw -v ON_ERROR_STOP=1 "$@" -h "$socket" -p "$port" -d "$database"
 }
 
-databases() { echo 'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1' | ask; }
+databases() { echo "SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'template1' ORDER BY 1" | ask; }
 
-# Settings in force for sessions that have none of their own, as one row each; the superuser's own may differ.
-in_force="SELECT s.name, CASE WHEN s.source IN ('database', 'user', 'database user', 'client', 'session')
-  THEN coalesce((SELECT f.setting FROM pg_file_settings f WHERE f.name = s.name AND f.error IS NULL ORDER BY f.seqno DESC LIMIT 1), s.boot_val)
-  ELSE s.setting END AS value FROM pg_settings s"
+# Settings in force for sessions that have none of their own, as one row each; the superuser's own may differ. And what the files
+# say, which holds from the next reload or restart on.
+files_say="coalesce((SELECT f.setting FROM pg_file_settings f WHERE lower(f.name) = s.name AND (f.error IS NULL OR f.error = 'setting could not be applied')
+  ORDER BY f.seqno DESC LIMIT 1), s.boot_val)"
+in_force="SELECT s.name, CASE WHEN s.source IN ('database', 'user', 'database user', 'client', 'session') THEN $files_say ELSE s.setting END AS value FROM pg_settings s"
+later="SELECT s.name, CASE s.source WHEN 'command line' THEN s.setting ELSE $files_say END AS value FROM pg_settings s"
 
 value() { echo "SELECT value FROM ($in_force) AS s WHERE name = '$1'" | ask; }
+value_later() { echo "SELECT value FROM ($later) AS s WHERE name = '$1'" | ask; }
 
 # What the server would load at its next start, for several controls want libraries of it: the one list of them all is kept in
 # a drop-in of its own.
@@ -99,7 +104,7 @@ own_settings="(SELECT c, CASE WHEN o.setrole = 0 AND o.setdatabase = 0 THEN 'ROL
 
 undo_by() { # a script on stdout, in base64 after the word undo, that makes the server take the statements on stdin; nothing where there are none
   statements=$(cat)
-  case $statements in *ALTER*) ;; *) return ;; esac
+  case $statements in *ALTER* | *GRANT*) ;; *) return ;; esac
   {
     # shellcheck disable=SC2016 # for the shell that undoes
     printf 'runuser -u %s -- env -i PATH="$PATH" %s -Xqw -v ON_ERROR_STOP=1 -h %s -p %s -d postgres << "END_OF_STATEMENTS"\n' "$owner" "$psql" "$socket" "$port"

@@ -36,6 +36,11 @@ def _kept(server: Accounts) -> Iterator[Text]:
     way = server.settings["password_encryption"]
     if way != "scram-sha-256":
         yield says(en=f"new passwords are kept as {way}", zh=f"新设口令以 {way} 方式存放")
+    later = server.later["password_encryption"].lower()
+    if way == "scram-sha-256" != later:
+        yield says(
+            en=f"after a reload new passwords are kept as {later}", zh=f"重新加载后，新设口令将以 {later} 方式存放"
+        )
     for scope, value in sorted(server.overrides.items()):
         if value != "scram-sha-256":
             yield says(
@@ -61,11 +66,22 @@ def _weak(server: Accounts) -> Iterator[Text]:
             en="no passwordcheck is loaded on this standby, which will take weak passwords once it is promoted",
             zh="备库未加载 passwordcheck，提升为主库后将接受弱口令",
         )
+    gone = [name for name in ("passwordcheck", "auth_delay", "credcheck") if _lost(server, name)]
+    if gone:
+        yield says(
+            en=f"after a restart {', '.join(gone)} is not loaded: the files leave it out",
+            zh=f"重启后不会加载 {'、'.join(gone)}：配置文件中已没有该库",
+        )
     if server.pending:
         yield says(
             en=f"{', '.join(server.pending)} changed and waits for a restart",
             zh=f"{'、'.join(server.pending)} 已修改，尚待重启生效",
         )
+
+
+def _lost(server: Accounts, library: str) -> bool:
+    name = "shared_preload_libraries"
+    return library in server.settings[name] and library not in server.later[name]
 
 
 def _guessed(server: Accounts, least: int) -> Iterator[Text]:

@@ -33,11 +33,29 @@ def _problems(server: Accounts, params: Params) -> Iterator[Text]:
             zh=f"除 {server.owner} 外可登录的超级用户超过 {params.superusers} 个：{'、'.join(mighty)}",
         )
     for account in server.accounts:
+        # An administrator administers; what owns data is an application's.
+        if account.superuser and account.name != server.owner and account.owns:
+            yield says(
+                en=f"the superuser {account.name} owns databases, tables or routines: give the application an account of its own",
+                zh=f"超级用户 {account.name} 拥有库、表或函数：业务系统应使用单独的普通账户",
+            )
         if account.powers and not account.superuser and account.name not in params.administrators:
             yield says(
                 en=f"{account.name} has or can take on {', '.join(account.powers)}",
                 zh=f"账户 {account.name} 具备或可取得 {'、'.join(account.powers)} 权限",
             )
+    for way in server.ways_up:
+        who = sorted(way.accounts - set(params.administrators))
+        if who:
+            more = " ..." if len(who) > 3 else ""
+            yield says(
+                en=f"in database {way.database} the {way.what} lends a superuser's powers to {', '.join(who[:3])}{more}",
+                zh=f"数据库 {way.database} 中的 {way.what} 使 {'、'.join(who[:3])}{more} 具备超级用户权限",
+            )
+    for database in server.open_databases:
+        yield says(
+            en=f"everybody may create schemas in database {database}", zh=f"数据库 {database} 允许任何账户建立模式"
+        )
     for database, schemas in sorted(server.open_schemas.items()):
         yield says(
             en=f"everybody may create in database {database}, schema {', '.join(schemas)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 from testinfra.host import Host
@@ -148,7 +149,7 @@ def _wrong(way: Way, permitted: Addresses, methods: frozenset[str]) -> Iterator[
 
 
 def _mapped(server: Access) -> Iterator[Text]:
-    """A map of pg_ident.conf can make another account of the host a superuser."""
+    """A map of pg_ident.conf can make another account of the host a superuser, or any account somebody."""
     mighty = {role.name for role in server.roles if role.superuser}
     used = {
         option.removeprefix("map=")
@@ -164,14 +165,36 @@ def _mapped(server: Access) -> Iterator[Text]:
                 zh=f"{server.name} 版本过旧，无法查询 pg_ident.conf，而超级用户通过映射 {'、'.join(used)} 登录",
             )
         )
+    ordinary = {
+        option.removeprefix("map=")
+        for way in server.ways()
+        if way.addresses is None and not way.role.superuser
+        for option in way.rule.options
+        if option.startswith("map=")
+    }
     for entry in server.maps or ():
         role, account = str(entry.get("pg_username")), str(entry.get("sys_name"))
+        if entry.get("map_name") in ordinary and _means_anybody(account):
+            yield says(
+                en=f"the map {entry['map_name']} lets any account of the host («{account}») in as {role} without a password: narrow it in pg_ident.conf",
+                zh=f"映射 {entry['map_name']} 允许本机任何系统账户（“{account}”）免口令以 {role} 登录，请在 pg_ident.conf 中收窄",
+            )
         mighty_too = role in mighty or role == "all" or not role[:1].isalnum()
         if entry.get("map_name") in used and mighty_too and account.startswith("/"):
             yield says(
                 en=f"the map {entry['map_name']} lets any account like «{account}» be the superuser {role}",
                 zh=f"映射 {entry['map_name']} 允许任何匹配“{account}”的系统账户成为超级用户 {role}",
             )
+
+
+def _means_anybody(account: str) -> bool:
+    """Whether a system account's name in a map takes in accounts that have nothing in common."""
+    try:
+        return account.startswith("/") and all(
+            re.search(account[1:], name) for name in ("nobody", "www-data", "zhang3")
+        )
+    except re.error:
+        return True
 
 
 def _connected(server: Access, permitted: Addresses) -> Iterator[Text]:

@@ -26,17 +26,26 @@ def check(host: Host, params: Params) -> None:
         _takes_effect(server)
         _covers(server, wanted)
         _nobody_is_left_out(server, wanted)
+        _nobody_else_decides(server)
         _is_written(server, wanted)
         _says_who_and_when(server)
         _keeps_secrets(server, params.secrets)
 
 
 def _is_loaded(server: Server) -> None:
-    libraries = re.split(r"[\s,\"']+", server.value("shared_preload_libraries"))
-    assert "pgaudit" in (library.rsplit("/", 1)[-1].removesuffix(".so") for library in libraries), says(
-        en=f"{server.name}: pgaudit is not loaded: shared_preload_libraries is «{server.value('shared_preload_libraries')}»",
-        zh=f"{server.name}：未加载 pgaudit，shared_preload_libraries 为“{server.value('shared_preload_libraries')}”",
+    now, later = server.value("shared_preload_libraries"), server.later("shared_preload_libraries")
+    assert _loads(now), says(
+        en=f"{server.name}: pgaudit is not loaded: shared_preload_libraries is «{now}»",
+        zh=f"{server.name}：未加载 pgaudit，shared_preload_libraries 为“{now}”",
     )
+    assert _loads(later), says(
+        en=f"{server.name}: after a restart pgaudit is not loaded: the files say shared_preload_libraries = «{later}»",
+        zh=f"{server.name}：重启后不会加载 pgaudit，配置文件中 shared_preload_libraries 为“{later}”",
+    )
+
+
+def _loads(libraries: str) -> bool:
+    return "pgaudit" in (word.rsplit("/", 1)[-1].removesuffix(".so") for word in re.split(r"[\s,\"']+", libraries))
 
 
 def _takes_effect(server: Server) -> None:
@@ -48,18 +57,36 @@ def _takes_effect(server: Server) -> None:
 
 
 def _covers(server: Server, wanted: frozenset[str]) -> None:
-    missing = wanted - postgresql.classes(server.value("pgaudit.log"))
-    assert not missing, says(
-        en=f"{server.name}: pgaudit.log is «{server.value('pgaudit.log')}» and leaves out {', '.join(sorted(missing))}",
-        zh=f"{server.name}：pgaudit.log 为“{server.value('pgaudit.log')}”，未覆盖 {'、'.join(sorted(missing))}",
-    )
+    for en, zh, value in (
+        ("", "", server.value("pgaudit.log")),
+        ("after a reload ", "重新加载后", server.later("pgaudit.log")),
+    ):
+        missing = wanted - postgresql.classes(value)
+        assert not missing, says(
+            en=f"{server.name}: {en}pgaudit.log is «{value}» and leaves out {', '.join(sorted(missing))}",
+            zh=f"{server.name}：{zh} pgaudit.log 为“{value}”，未覆盖 {'、'.join(sorted(missing))}",
+        )
 
 
 def _nobody_is_left_out(server: Server, wanted: frozenset[str]) -> None:
-    silenced = [override for override in server.overrides if _silences(override, wanted)]
+    everybody = [
+        Override(scope, name, value)
+        for name in ("pgaudit.log_level", "pgaudit.log_statement", "log_min_messages")
+        for scope, value in (("everybody", server.value(name)), ("everybody after a reload", server.later(name)))
+    ]
+    silenced = [override for override in (*everybody, *server.overrides) if _silences(override, wanted)]
     assert not silenced, says(
         en=f"{server.name}: audit is cut for {'; '.join(f'{o.scope} by {o.name}={o.value}' for o in silenced)}",
         zh=f"{server.name}：以下对象的审计被关闭：{'；'.join(f'{o.scope}（{o.name}={o.value}）' for o in silenced)}",
+    )
+
+
+def _nobody_else_decides(server: Server) -> None:
+    """Since version 15 a superuser can let others set what is his alone."""
+    granted = [f"{name} ({role})" for name, role in server.granted]
+    assert not granted, says(
+        en=f"{server.name}: others than superusers may set what is audited: {', '.join(granted)} (REVOKE ... ON PARAMETER)",
+        zh=f"{server.name}：超级用户以外的账户可更改审计设置：{'、'.join(granted)}（应执行 REVOKE … ON PARAMETER）",
     )
 
 
@@ -121,6 +148,8 @@ def _keeps_secrets(server: Server, level: str) -> None:
     ]
     if statement != "none":
         told.append(f"log_statement={statement}")
+    elif server.later("log_statement") != "none":
+        told.append(f"log_statement={server.later('log_statement')} (after a reload)")
     if level == "errors" and server.value("log_min_error_statement") not in ("log", "fatal", "panic"):
         told.append(f"log_min_error_statement={server.value('log_min_error_statement')}")
     assert not told, says(

@@ -24,9 +24,9 @@ class Name:
 
 
 _QUESTION = r"""section names
-echo "SELECT json_build_array(datname, 'database ' || datname) FROM pg_database WHERE NOT datistemplate
+echo "SELECT json_build_array(datname, 'database ' || datname) FROM pg_database WHERE datname !~ '^template[01]$'
   UNION ALL SELECT json_build_array(rolname, 'account ' || rolname) FROM pg_roles WHERE rolname !~ '^pg_'" | ask postgres || exit 94
-echo 'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate' | ask postgres | while IFS= read -r database; do
+echo "SELECT datname FROM pg_database WHERE datallowconn AND datname !~ '^template[01]$'" | ask postgres | while IFS= read -r database; do
   echo "SELECT json_build_array(nspname, 'schema ' || current_database() || '.' || nspname) FROM pg_namespace WHERE nspname !~ '^pg_'" |
     ask "$database" || exit 94
 done || exit 94
@@ -83,7 +83,7 @@ echo end
 def dumps(
     host: Host, roots: Sequence[str], depth: int, homes: Sequence[str], suffixes: Sequence[str]
 ) -> tuple[date, list[Name]]:
-    """Return the host's day, and the files below `roots` that end like a dump, by their names without any suffix.
+    """Return the host's day, and the files below `roots` that end like a dump, by their names without that end.
 
     + depth: how many levels down
     + homes: folders left out, those of the backups
@@ -108,10 +108,12 @@ def dumps(
         raise ProbeError(
             says(en=f"the search for dumps did not finish: {said}", zh=f"转储文件排查未能完成：{said}")
         )
-    return date.fromisoformat(first), list(_files(lines[:-1]))
+    return date.fromisoformat(first), list(_files(lines[:-1], suffixes))
 
 
-def _files(lines: Sequence[str]) -> Iterator[Name]:
+def _files(lines: Sequence[str], suffixes: Sequence[str]) -> Iterator[Name]:
     for line in lines:
         path = line.replace("//", "/")
-        yield Name(path.rsplit("/", 1)[-1].partition(".")[0], path)
+        name = path.rsplit("/", 1)[-1]
+        longest = max((len(one) for one in suffixes if name.lower().endswith(f".{one.lower()}")), default=-1)
+        yield Name(name[: len(name) - longest - 1], path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
@@ -77,7 +78,11 @@ def _on_server(host: Host, product: str) -> list[Name]:
 
 
 def _like_test_data(name: Name, patterns: list[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name.name.lower(), pattern.lower()) for pattern in patterns)
+    """Whatever parts the words of the name, `his-test`, `his.test` and `his test` are `his_test`."""
+    words = re.sub(r"[-. ]", "_", name.name.lower())
+    return any(
+        fnmatch.fnmatchcase(told, pattern.lower()) for pattern in patterns for told in (name.name.lower(), words)
+    )
 
 
 def _problem(name: Name, kept: Mapping[str, date], today: date) -> Iterator[Text]:

@@ -19,6 +19,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Privileges by which an account makes itself any other: GRANT OPTION, SUPER, CREATE USER (bits of mysql.global_priv).
 _RULES = 1 << 10 | 1 << 15 | 1 << 25
+# INSERT and UPDATE in every database, that of the grants among them.
+_WRITES = 1 << 1 | 1 << 2
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Account:
     locked: bool
     # Whether it may do anything: by its own privileges, by a role's, or by its name.
     rules: bool
+    # Whether it may write the tables of grants, by which it gives itself any right.
+    writes_grants: bool
     ways: tuple[tuple[str, str], ...]
     # Days until its password must be changed: None where the server's own rule holds, 0 for never.
     lifetime: int | None
@@ -106,6 +110,12 @@ class Server:
         for user, host, role in self.rows.get("role", ()):
             granted.setdefault((user, host), set()).add(role)
 
+        writers = {(user, host) for user, host in self.rows.get("writer", ())}
+
+        def writes(who: tuple[str, str], seen: frozenset[str] = frozenset()) -> bool:
+            own = who in writers or int(privileges.get(who, {}).get("access", 0)) & _WRITES
+            return bool(own) or any(writes((role, ""), seen | {role}) for role in granted.get(who, set()) - seen)
+
         def rules(who: tuple[str, str], seen: frozenset[str] = frozenset()) -> bool:
             own = int(privileges.get(who, {}).get("access", 0)) & _RULES
             return bool(own) or any(rules((role, ""), seen | {role}) for role in granted.get(who, set()) - seen)
@@ -115,6 +125,7 @@ class Server:
                 *who,
                 locked=bool(found.get("account_locked")),
                 rules=who[0] == "root" or rules(who) or rules(("PUBLIC", "")),
+                writes_grants=writes(who) or writes(("PUBLIC", "")),
                 ways=tuple(_ways(found)),
                 lifetime=found.get("password_lifetime") if found.get("password_lifetime", -1) != -1 else None,
             )
@@ -170,8 +181,16 @@ for link in /proc/[0-9]*/exe; do
   ask="$client --no-defaults -uroot"
   echo 'DO 1' | $ask -S "$socket" 2> /dev/null || ask="$client --defaults-file=/root/.my.cnf"
   printf 'server\t%s\t%s\t%s\t%s\n' "$pid" "$socket" "$data" "$ask"
-  tr '\0' '\n' < "/proc/$pid/cmdline" | awk 'NR > 1 { if (/^--(no-)?defaults/) first = first $0 "\n"; else rest = rest "\n" $0 } END { print first "--print-defaults" rest }' |
-    tr '\n' '\0' | xargs -0 env -i "$program" 2>&1 | sed 's/^/options\t/'
+  unit=$(ps -o unit= -p "$pid")
+  case $unit in *.service) ;; *) unit= ;; esac
+  upcoming=$(systemctl show-environment; [ -z "$unit" ] || systemctl show -p ExecStart -p Environment -- "$unit")
+  upcoming=$(printf '%s\n' "$upcoming" | grep -oE -e '--[^ ;"]+|(MYSQL_)?HOME=[^ ;"]+')
+  options=$({ tr '\0' '\n' < "/proc/$pid/cmdline"; printf '%s\n' "$upcoming" | grep ^--; } | awk 'NR > 1 { if (/^--(no-)?defaults/) { name = $0; sub(/=.*/, "", name); first[name] = $0 } else rest = rest "\n" $0 }
+    END { for (name in first) print first[name]; print "--print-defaults" rest }' |
+    tr '\n' '\0' | xargs -0 env -i $({ tr '\0' '\n' < "/proc/$pid/environ"; printf '%s\n' "$upcoming"; } | grep -E '^(MYSQL_)?HOME=') "$program" 2>&1)
+  printf '%s\n' "$options" | sed 's/^/options\t/'
+  first=$(printf '%s\n' "$options" | sed -n 's/.*--init[-_]file=\([^ ]*\).*/\1/p')
+  [ -z "$first" ] || sed 's/^/init\t/' "$first"
   printf '%s\n' "$sockets"
   $ask -S "$socket" -NB --default-character-set=utf8mb4 << 'SQL' || exit 94
 SELECT 'variable','version',VERSION();
@@ -183,6 +202,8 @@ SELECT 'role',User,Host,Role FROM mysql.roles_mapping;
 SELECT 'installed',dl FROM mysql.plugin;
 SELECT 'schema',SCHEMA_NAME FROM information_schema.SCHEMATA;
 SELECT 'anybody',User,Host,Db FROM mysql.db WHERE User IN('','PUBLIC');
+SELECT 'writer',User,Host FROM mysql.db WHERE 'mysql' LIKE Db AND 'Y' IN(Insert_priv,Update_priv);
+SELECT 'me',CURRENT_USER();
 SELECT 'end';
 SQL
 done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from types import ModuleType, SimpleNamespace
 
@@ -111,7 +112,7 @@ def test_a_password_that_cannot_be_is_no_way_in(server: Server) -> None:
     ],
 )
 def test_a_host_part_means_addresses(host: str, network: str | None) -> None:
-    account = mariadb.Account("his", host, False, False, (), None)
+    account = mariadb.Account("his", host, False, False, False, (), None)
     assert (str(account.network()) if account.network() else None) == network
 
 
@@ -151,3 +152,72 @@ def test_mysql_is_named_as_what_it_is() -> None:
     with pytest.raises(ProbeError, match=r"not MariaDB but 8\.0\.41: MySQL is not supported"):
         first = ANSWER[: ANSWER.index("variable\tLOCAL_INFILE")].replace("10.11.19-MariaDB-0+deb12u1", "8.0.41")
         mariadb.parse(first, "ERROR 1193 (HY000) at line 2: Unknown system variable 'max_statement_time'")
+
+
+def changed(server: Server, options: dict[str, str] | None = None, **variables: str) -> Server:
+    """Return the server with other options for its next start, and other variables now."""
+    rows = {
+        "variable": [[name, value] for name, value in variables.items()],
+        "plugin": [["SERVER_AUDIT", "ACTIVE", "FORCE_PLUS_PERMANENT"]],
+        "init": [["SET GLOBAL Server_Audit_logging = 0"]] if "init_file" in (options or {}) else [],
+    }
+    written = {"server_audit": "FORCE_PLUS_PERMANENT", "server_audit_logging": "ON", **(options or {})}
+    return dataclasses.replace(server, options=written, rows=rows)
+
+
+AUDITED = {
+    "server_audit_logging": "ON",
+    "server_audit_output_type": "syslog",
+    "server_audit_query_log_limit": "1024",
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "expected"),
+    [
+        ({"server_audit_output_type": "SYSLOG"}, {}, ""),
+        ({"server_audit_output_type": "syslog", "server_audit_query_log_limit": "80"}, {}, "after a restart server_audit_query_log_limit is 80"),
+        ({"server_audit_output_type": "syslog"}, {"server_audit_query_log_limit": "80"}, "server_audit_query_log_limit is 80"),
+        ({}, {}, "after a restart it writes to file server_audit.log, now to syslog"),
+        ({"server_audit_output_type": "file", "server_audit_file_path": "/no/a"}, {"server_audit_output_type": "file", "server_audit_file_path": "a"}, "after a restart it writes to file /no/a, now to file a"),
+        ({"server_audit_output_type": "syslog", "init_file": "/etc/first.sql"}, {}, "init_file /etc/first.sql changes the audit"),
+    ],
+)  # fmt: skip
+def test_what_the_audit_loses_by_a_limit_or_at_the_next_start(
+    server: Server, options: dict[str, str], variables: dict[str, str], expected: str
+) -> None:
+    complaints = load("mariadb_statements_audited")._complaints
+    told = "; ".join(text.en for text in complaints(changed(server, options, **(AUDITED | variables)), 1))
+    assert told.startswith(expected) and bool(told) is bool(expected)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'account\tapp\t10.66.1.10\t{"access":6,"plugin":"ed25519","authentication_string":"set"}\n',
+        'account\tapp\t10.66.1.10\t{"access":0,"plugin":"ed25519","authentication_string":"set"}\nwriter\tapp\t10.66.1.10\n',
+        'account\tapp\t10.66.1.10\t{"access":0,"plugin":"ed25519","authentication_string":"set"}\nrole\tapp\t10.66.1.10\tgranters\nwriter\tgranters\t\n',
+    ],
+)
+def test_who_writes_the_grants_gives_itself_any_right(lines: str) -> None:
+    (server,) = mariadb.parse(ANSWER.replace("end\n", f"{lines}end\n"))
+    told = said(server, listens("his_app"))
+    assert "app@10.66.1.10 may write the tables of grants" in told
+    assert "his@10.66.1.10 may write" not in told
+
+
+def test_a_method_that_keeps_no_secret_needs_none(server: Server) -> None:
+    """PAM and Kerberos ask elsewhere: what stands in the account is no password."""
+    (asked,) = mariadb.parse(
+        ANSWER.replace(
+            '"plugin":"ed25519","authentication_string":"set"', '"plugin":"pam","authentication_string":""'
+        )
+    )
+    assert "vendor@10.% needs no password" not in said(asked, listens("his_app"))
+    assert "report@10.66.1.% needs no password" in said(asked, listens("his_app"))
+
+
+def test_without_its_grants_the_server_lets_everybody_in(server: Server) -> None:
+    options = {**server.options, "skip_grant_tables": "ON"}
+    assert "everybody is let in" in said(dataclasses.replace(server, options=options), listens("his_app"))
+    assert "everybody is let in" not in said(server, listens("his_app"))

@@ -36,9 +36,10 @@ at() { # PID PROGRAM : everything below speaks of this server
     /*) ;;
     *) socket=$data/$socket ;;
   esac
-  # Its own words on the command line: first those that choose option files, then the others; one a line.
-  words=$(tr '\0' '\n' < "/proc/$pid/cmdline" | sed 1d)
-  choosing=$(printf '%s\n' "$words" | grep -E '^--(no-)?defaults' || true)
+  # Its own words on the command line, and those that its unit has for the next start: first those that choose option files, then the
+  # others; one a line.
+  words=$(tr '\0' '\n' < "/proc/$pid/cmdline" | sed 1d; upcoming_words)
+  choosing=$(printf '%s\n' "$words" | awk '/^--(no-)?defaults/ { name = $0; sub(/=.*/, "", name); last[name] = $0 } END { for (name in last) print last[name] }')
   others=$(printf '%s\n' "$words" | grep -vE '^--(no-)?defaults' || true)
   client=$(command -v mariadb || command -v mysql) || die "no MariaDB client"
   login=--no-defaults
@@ -47,6 +48,13 @@ at() { # PID PROGRAM : everything below speaks of this server
     *MariaDB*) ;;
     *) die "the server on $socket is not MariaDB; MySQL is not supported" ;;
   esac
+}
+
+upcoming_words() {
+  {
+    systemctl show-environment
+    case $(ps -o unit= -p "$pid") in *.service) systemctl show -p ExecStart -p Environment -- "$(ps -o unit= -p "$pid")" ;; esac
+  } | grep -oE -e '--[^ ;"]+' || true
 }
 
 ask() { # [CLIENT-OPTION...] : SQL on stdin
@@ -144,7 +152,7 @@ audit_loaded() { echo "$loaded" | yes; }
 
 audit_in_effect() {
   audit_permanent && ask << 'SQL' | grep -qx 1
-SELECT @@server_audit_logging AND CONCAT_WS('', @@server_audit_excl_users, @@server_audit_incl_users) = '' AND (IFNULL(@@server_audit_events, '') = ''
+SELECT @@server_audit_logging AND @@server_audit_query_log_limit >= 1024 AND CONCAT_WS('', @@server_audit_excl_users, @@server_audit_incl_users) = '' AND (IFNULL(@@server_audit_events, '') = ''
   OR (FIND_IN_SET('CONNECT', @@server_audit_events) AND FIND_IN_SET('QUERY', @@server_audit_events) AND FIND_IN_SET('TABLE', @@server_audit_events)))
 SQL
 }
@@ -156,6 +164,7 @@ audit_in_files() {
   case $(option server_audit | tr '[:lower:]' '[:upper:]') in FORCE_PLUS_PERMANENT) ;; *) return 1 ;; esac
   case $(option server_audit_logging | tr '[:upper:]' '[:lower:]') in on | 1 | true | yes) ;; *) return 1 ;; esac
   [ -z "$(option server_audit_excl_users)$(option server_audit_incl_users)" ] || return 1
+  [ "$(number server_audit_query_log_limit 1024)" -ge 1024 ] || return 1
   for event in CONNECT QUERY TABLE; do
     case $events in ,, | *,$event,*) ;; *) return 1 ;; esac
   done
@@ -193,6 +202,19 @@ audit_arrives() { # a statement made now is found where the log goes
   return 1
 }
 
+audit_goes_on() { # whether it writes after a restart where it writes now
+  now=$(echo "SELECT IF(@@server_audit_output_type LIKE 'file', CONCAT('file', @@server_audit_file_path), 'syslog')" | ask)
+  then=$(option server_audit_output_type | tr '[:upper:]' '[:lower:]')
+  case ${then:-file} in
+    syslog | 0) then=syslog ;;
+    *)
+      path=$(option server_audit_file_path)
+      then=file${path:-server_audit.log}
+      ;;
+  esac
+  [ "$now" = "$then" ]
+}
+
 audit_describe() { # sets lacks, output
   lacks=
   output=syslog
@@ -203,7 +225,7 @@ audit_describe() { # sets lacks, output
       syslog) output=keep ;;
       *) if ! audit_file_can_be_written; then lacks=$lacks,settings; fi ;;
     esac
-  elif ! audit_keeps_enough; then
+  elif ! audit_keeps_enough || ! audit_goes_on; then
     lacks=${lacks:+$lacks,}settings,effect
   elif ! audit_arrives; then
     lacks=${lacks:+$lacks,}effect
@@ -215,7 +237,7 @@ audit_describe() { # sets lacks, output
 
 audit_settle() {
   if ! audit_in_files; then
-    put_out_of_use server_audit server_audit_logging server_audit_events server_audit_excl_users server_audit_incl_users
+    put_out_of_use server_audit server_audit_logging server_audit_events server_audit_excl_users server_audit_incl_users server_audit_query_log_limit
     options=$(options)
     if ! audit_in_files; then die "zz-medsec-audit.cnf does not decide on the server of $socket; does its command line set server_audit_...?"; fi
   fi
@@ -226,6 +248,7 @@ audit_settle() {
     for name in excl_users incl_users events syslog_facility syslog_ident output_type; do
       printf 'SET GLOBAL server_audit_%s = "%s";\n' "$name" "$(option "server_audit_$name")"
     done | grep -v -e 'syslog_.* = ""' -e 'output_type = ""'
+    echo "SET GLOBAL server_audit_query_log_limit = $(number server_audit_query_log_limit 1024);"
     echo 'SET GLOBAL server_audit_logging = ON;'
   } | ask
   audit_in_effect || die "the server on $socket is still not audited as its option files say"

@@ -12,6 +12,8 @@ from medsec.probes import mariadb
 from medsec.probes.mariadb import Account, Network, Server
 from medsec.text import Text, says
 
+# Methods whose secret the server keeps; others ask PAM, Kerberos or the system.
+_BY_SECRET = ("mysql_native_password", "mysql_old_password", "ed25519")
 _OFF = ("off", "0", "false", "no")
 _LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
@@ -34,6 +36,7 @@ def complaints_of(server: Server, params: Params) -> Iterator[Text]:
     """Say everything that lets somebody reach `server` whom the ledger does not name."""
     ports = [port for _, port in server.listening()] or [int(server.options.get("port", "3306"))]
     permitted = _permitted(params, ports)
+    yield from _without_grants(server)
     yield from _sockets(server, permitted)
     yield from _accounts(server, permitted)
     if server.value("local_infile") != "OFF":
@@ -43,6 +46,15 @@ def complaints_of(server: Server, params: Params) -> Iterator[Text]:
         )
     elif server.options.get("local_infile", "ON").lower() not in _OFF:
         yield says(en="after a restart local_infile is ON", zh="重启后 local_infile 为 ON")
+
+
+def _without_grants(server: Server) -> Iterator[Text]:
+    """Without its grants the server lets everybody do everything, whatever its accounts say."""
+    if server.options.get("skip_grant_tables", "OFF").lower() not in _OFF:
+        yield says(
+            en="skip_grant_tables is set: now or after a restart everybody is let in",
+            zh="设置了 skip_grant_tables：当前或重启后任何人都可以登录",
+        )
 
 
 def _permitted(params: Params, ports: Sequence[int]) -> list[Network]:
@@ -105,7 +117,12 @@ def _accounts(server: Server, permitted: Sequence[Network]) -> Iterator[Text]:
                 "(RENAME USER) to the application's address, or correct the ledger",
                 zh=f"账户 {account.name} 的来源范围超出台账登记：请将其主机部分改为应用服务器地址（RENAME USER），或更正台账",
             )
-        if account.user and any(state == "empty" and plugin != "unix_socket" for plugin, state in account.ways):
+        if account.user and account.writes_grants and account.by_password and not account.rules:
+            yield says(
+                en=f"{account.name} may write the tables of grants and give itself any right: grant it its own databases only, not *.* or mysql",
+                zh=f"账户 {account.name} 可写授权表，能够自行提升权限：应只授予其业务库的权限，不应授予 *.* 或 mysql",
+            )
+        if account.user and any(state == "empty" and plugin in _BY_SECRET for plugin, state in account.ways):
             yield says(en=f"{account.name} needs no password", zh=f"账户 {account.name} 无需口令")
     for user, _, database in server.rows.get("anybody", ()):
         yield says(

@@ -13,6 +13,9 @@ from medsec.probes.mariadb import Server, Written
 from medsec.text import Text, says
 
 _EVENTS = ("CONNECT", "QUERY", "TABLE")
+_DECIDING = ("logging", "events", "excl_users", "incl_users", "query_log_limit")
+# The server's own default: characters of a statement that are written down.
+_WHOLE = 1024
 _ON = ("on", "1", "true", "yes")
 
 
@@ -41,10 +44,11 @@ def _complaints(server: Server, file_mib: int) -> Iterator[Text]:
             en=f"server_audit can be unloaded while the server runs: it is loaded with {option}, not FORCE_PLUS_PERMANENT",
             zh=f"server_audit 可在运行中被卸载：加载方式为 {option}，应为 FORCE_PLUS_PERMANENT",
         )
-    for name in ("logging", "events", "excl_users", "incl_users"):
+    for name in _DECIDING:
         variable = f"server_audit_{name}"
         yield from _wrong(name, variable, server.value(variable) or "")
     yield from _after_a_restart(server.options)
+    yield from _goes_elsewhere(server)
     yield from _rotates_too_soon(server, file_mib)
 
 
@@ -58,6 +62,11 @@ def _wrong(name: str, called: str, value: str) -> Iterator[Text]:
     if name == "events" and said and missing:
         yield says(
             en=f"{called} is «{value}» and leaves out {missing}", zh=f"{called} 为“{value}”，未覆盖 {missing}"
+        )
+    if name == "query_log_limit" and value.isdigit() and int(value) < _WHOLE:
+        yield says(
+            en=f"{called} is {value}: what stands behind so many characters is not written; needed: {_WHOLE}",
+            zh=f"{called} 为 {value}，超出部分不记录，应不小于 {_WHOLE}",
         )
     if name.endswith("_users") and value:
         yield says(
@@ -74,9 +83,31 @@ def _after_a_restart(options: Mapping[str, str]) -> Iterator[Text]:
             en=f"the settings files do not force server_audit: after a restart it is {forced}",
             zh=f"配置文件未强制加载 server_audit：重启后为 {forced}",
         )
-    for name in ("logging", "events", "excl_users", "incl_users"):
+    for name in _DECIDING:
         for wrong in _wrong(name, f"server_audit_{name}", options.get(f"server_audit_{name}", "")):
             yield says(en=f"after a restart {wrong.en}", zh=f"重启后 {wrong.zh}")
+
+
+def _goes_elsewhere(server: Server) -> Iterator[Text]:
+    """The log that is looked into now must be the one after a restart, and nothing may switch it off as the server starts."""
+    now = _place(server.value("server_audit_output_type"), server.value("server_audit_file_path"))
+    then = _place(server.options.get("server_audit_output_type"), server.options.get("server_audit_file_path"))
+    if now != then:
+        yield says(
+            en=f"after a restart it writes to {then}, now to {now}", zh=f"重启后审计写入 {then}，当前写入 {now}"
+        )
+    deciding = [row[0] for row in server.rows.get("init", ()) if row and "server_audit" in row[0].lower()]
+    if deciding:
+        yield says(
+            en=f"init_file {server.options.get('init_file')} changes the audit at every start: {deciding[0]:.100}",
+            zh=f"init_file {server.options.get('init_file')} 会在每次启动时更改审计：{deciding[0]:.100}",
+        )
+
+
+def _place(kind: str | None, path: str | None) -> str:
+    if (kind or "file").lower() in ("syslog", "0"):
+        return "syslog"
+    return f"file {path or 'server_audit.log'}"
 
 
 def _rotates_too_soon(server: Server, file_mib: int) -> Iterator[Text]:

@@ -221,3 +221,8 @@ def test_without_its_grants_the_server_lets_everybody_in(server: Server) -> None
     options = {**server.options, "skip_grant_tables": "ON"}
     assert "everybody is let in" in said(dataclasses.replace(server, options=options), listens("his_app"))
     assert "everybody is let in" not in said(server, listens("his_app"))
+    # What it says of whoever asks where it checks nobody, whatever its option files have become since.
+    (open_now,) = mariadb.parse(ANSWER.replace("end\n", "me\t@\nend\n"))
+    assert "runs without its grants" in said(open_now, listens("his_app"))
+    (checked,) = mariadb.parse(ANSWER.replace("end\n", "me\troot@localhost\nend\n"))
+    assert "without its grants" not in said(checked, listens("his_app"))

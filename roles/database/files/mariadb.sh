@@ -233,6 +233,8 @@ audit_describe() { # sets lacks, output
   else
     output=keep
   fi
+  # What the drop-in decided once must not be lost when it is written anew.
+  if grep -qs '^server_audit_output_type' "$(folder)/zz-medsec-audit.cnf"; then output=syslog; fi
 }
 
 audit_settle() {

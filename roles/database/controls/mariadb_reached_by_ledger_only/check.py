@@ -50,6 +50,11 @@ def complaints_of(server: Server, params: Params) -> Iterator[Text]:
 
 def _without_grants(server: Server) -> Iterator[Text]:
     """Without its grants the server lets everybody do everything, whatever its accounts say."""
+    if server.rows.get("me") == [["@"]]:
+        yield says(
+            en="it runs without its grants (skip_grant_tables) and lets everybody in: restart it without that option",
+            zh="当前以 skip_grant_tables 方式运行，任何人都可以登录：请去除该选项后重启",
+        )
     if server.options.get("skip_grant_tables", "OFF").lower() not in _OFF:
         yield says(
             en="skip_grant_tables is set: now or after a restart everybody is let in",

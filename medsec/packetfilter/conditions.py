@@ -164,7 +164,7 @@ class Reader:
         subject = _Subject()
         if kind == "meta":
             subject = self._meta(str(value.get("key", "")))
-        elif kind == "payload" and "protocol" in value:
+        elif kind == "payload" and "protocol" in value and "tunnel" not in value:
             subject = self._payload(value["protocol"], value["field"])
         elif kind == "ct":
             key = str(value.get("key", ""))

@@ -126,13 +126,26 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _rewriting(ruleset: Ruleset) -> Iterator[Text]:
-    """Yield rules that change a packet's addresses or ports before it is judged: no reading of the rules holds then."""
+    """Yield rules that change a packet before it is judged, or lead it past the chains: no reading of the rules holds then."""
     for chain, rule, statement in ruleset.statements("mangle"):
         payload = statement["key"].get("payload", {}) if isinstance(statement["key"], dict) else {}
         if payload.get("field") in ("saddr", "daddr", "sport", "dport") or "base" in payload:
             yield says(
                 en=f"{chain.label}, rule {rule.handle} rewrites packets before they are judged; remove it",
                 zh=f"{chain.label} 第 {rule.handle} 号规则会在过滤前改写报文，应删除",
+            )
+    for kind in ("snat", "masquerade"):
+        for chain, rule, _ in ruleset.statements(kind):
+            if chain.hook == "input":
+                yield says(
+                    en=f"{chain.label}, rule {rule.handle} gives incoming packets another source; remove it",
+                    zh=f"{chain.label} 第 {rule.handle} 号规则会改写入站报文的源地址，应删除",
+                )
+    for kind in ("fwd", "ct expectation"):
+        for chain, rule, _ in ruleset.statements(kind):
+            yield says(
+                en=f"{chain.label}, rule {rule.handle} ({kind}) lets packets past the filter; remove it",
+                zh=f"{chain.label} 第 {rule.handle} 号规则（{kind}）使报文绕过过滤，应删除",
             )
 
 
@@ -143,9 +156,11 @@ def _of_hook(
     at_most = walk(ruleset, space, hook, Bound.AT_MOST)
     if at_most is None:
         incoming = hook == "input"
+        asleep = ", ".join(ruleset.asleep)
+        dormant = (f" (dormant: table {asleep})", f"（休眠的表：{asleep}）") if asleep else ("", "")
         yield says(
-            en=f"{'incoming' if incoming else 'forwarded'} {words} packets are not filtered: no filter chain at hook {hook}",
-            zh=f"未对{'入站' if incoming else '转发'} {words} 流量进行过滤：{hook} 挂载点没有过滤链",
+            en=f"{'incoming' if incoming else 'forwarded'} {words} packets are not filtered: no filter chain at hook {hook}{dormant[0]}",
+            zh=f"未对{'入站' if incoming else '转发'} {words} 流量进行过滤：{hook} 挂载点没有过滤链{dormant[1]}",
         )
         return
     within = _region(space, allowed)

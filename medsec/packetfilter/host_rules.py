@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class HostRules:
     # Masked, or changed by files of the site: it may start something else than its package means it to.
     overridden: bool
     other_firewalls: tuple[str, ...]
-    # Scripts and settings of the site that run nft or iptables while the host starts or on a schedule.
+    # Scripts, settings and units of the site that run nft or iptables while the host starts or on a schedule.
     scripts: tuple[str, ...]
     legacy: tuple[str, ...]
 
@@ -81,17 +81,19 @@ def read(answer: str) -> HostRules | None:
                 zh=f"无法读取主机防火墙规则：输出中断于 {list(sections)[-1:]}：{answer[-200:]!r}",
             )
         )
+    unseen = "nat" in sections["legacy"]
+    boot = _boot(sections["boot"])
     state = dict(line.partition("=")[::2] for line in sections["nftables.service"])
     return HostRules(
-        now=parse("\n".join(sections["now"])),
-        boot=_boot(sections["boot"]),
+        now=replace(parse("\n".join(sections["now"])), rewritten_unseen=unseen),
+        boot=replace(boot, rewritten_unseen=unseen) if isinstance(boot, Ruleset) else boot,
         interfaces=tuple(sorted(sections["interfaces"], key=lambda name: (name != "lo", name))),
         loaders=tuple(_loaders(sections["loaders"])),
         nftables_service=state["UnitFileState"] or state["LoadState"],
         overridden=bool(re.search(r"^masked|/(etc|run)/systemd/system/", "\n".join(state.values()), re.MULTILINE)),
         other_firewalls=tuple(sections["others"]),
         scripts=tuple(sections["scripts"]),
-        legacy=tuple(sections["legacy"]),
+        legacy=tuple(line for line in sections["legacy"] if line != "nat"),
     )
 
 
@@ -182,8 +184,8 @@ def _beside(rules: HostRules) -> Iterator[Text]:
         )
     for script in rules.scripts:
         yield says(
-            en=f"{script} runs nft or iptables besides: what it changes at boot cannot be judged; move it to the rule set",
-            zh=f"{script} 另行调用 nft 或 iptables，启动后实际规则无法核定，应并入规则文件",
+            en=f"{script} runs nft or iptables besides, or stops nftables.service: what it changes at boot cannot be judged; move it to the rule set",
+            zh=f"{script} 另行调用 nft 或 iptables，或停止 nftables.service，启动后实际规则无法核定，应并入规则文件",
         )
     for rule in rules.legacy:
         yield says(

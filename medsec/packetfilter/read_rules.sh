@@ -38,7 +38,9 @@ boot() { # run the start commands of the loaders, in order, in a network namespa
   export BOOT_INTERFACES="$1"
   for unit in $loaders; do
     systemctl show -p ExecStartPre -p ExecStart -p ExecStartPost "$unit" | tac
-  done | sed -n 's/^Exec[A-Za-z]*={ path=[^ ]* ; argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | unshare --net sh -c '
+  done | sed -n 's/^Exec[A-Za-z]*={ path=[^ ]* ; argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | unshare --net --mount sh -c '
+    # Files that are there now and gone after a boot must not be read.
+    for place in /run /tmp /dev/shm; do mount -t tmpfs none $place || exit 3; done
     ip link set lo up
     for name in $BOOT_INTERFACES; do [ "$name" = lo ] || ip link add "$name" type bridge; done
     while read -r command; do
@@ -58,13 +60,26 @@ fi
 
 # What else changes the filter while the host starts, comes up on a network, or on a schedule; packages do that by units only.
 echo '== scripts'
+runs='(nft|ip6?tables[-a-z]*)'
+stops='(stop|mask|disable|kill)[^#]* nftables|nftables(.service)? stop'
+# The site's own units, with what starts them besides being enabled (a timer, say); those that nothing starts do not count.
+site=$(find /etc/systemd/system /run/systemd/system /run/systemd/transient /usr/local/lib/systemd/system -type f -path '*.service*' 2> /dev/null |
+  sed 's,\.service\.d/.*,.service,; s,.*/,,; s/@\./@x./' | sort -u)
+# shellcheck disable=SC2086 # a list of names
+started="$started
+
+$(systemctl show -p Id -p ExecStartPre -p ExecStart -p ExecStartPost -p ActiveState -p WantedBy -p RequiredBy -p TriggeredBy -p Conflicts \
+  -- ${site:-none.service} | awk -v RS= -v ORS='\n\n' '/(WantedBy|RequiredBy|TriggeredBy)=[^\n]|State=active|Id=[^\n]*@x\./')"
+printf '%s\n' "$started" | awk -v RS= -v judged="$loaders" -v wrong="={ path=[^\n]*([ /;&|(]${runs}[ ;]|$stops)|Conflicts=[^\n]*nftables" '
+  $0 ~ wrong { sub(/^(.*\n)?Id=/, ""); sub(/\n.*/, ""); if (!index("\n" judged "\n", "\n" $0 "\n")) print }' | sort -u
 {
   for file in /etc/rc.local /etc/network/interfaces /etc/network/interfaces.d/* /etc/network/if-*.d/* \
-    /etc/networkd-dispatcher/*/* /etc/NetworkManager/dispatcher.d/* /etc/crontab /etc/cron.*/* /var/spool/cron/*; do echo "$file"; done
+    /etc/networkd-dispatcher/*/* /etc/NetworkManager/dispatcher.d/* /etc/NetworkManager/dispatcher.d/*/* /etc/dhcp/*/* /etc/ppp/*/* \
+    /etc/udev/rules.d/* /etc/crontab /etc/anacrontab /etc/cron.*/* /var/spool/cron/*; do echo "$file"; done
   find /var/spool/cron/crontabs -type f 2> /dev/null
   echo "$started" | grep -o ' argv\[\]=[^;]*' | tr ' =' '\n' | grep -E '^/(usr/local|etc|opt|root|home|srv|var)/'
 } | sort -u | while read -r file; do
-  if [ -f "$file" ] && grep -Iqs '^[^#]*\<\(nft\|iptables\|ip6tables\)\>' "$file" && [ "${file##*.}" != nft ]; then
+  if [ -f "$file" ] && grep -EIqs "^[^#]*(\<$runs\>|$stops)" "$file" && [ "${file##*.}" != nft ]; then
     case $file in
       */rc.local) if [ -x "$file" ]; then echo "$file"; fi ;;
       */nftables.conf) ;;
@@ -77,6 +92,7 @@ done
 
 # Rules that nft cannot show: the older kernel interface has tables of its own.
 echo '== legacy'
+if grep -qsx nat /proc/net/ip_tables_names /proc/net/ip6_tables_names; then echo nat; fi
 for version in '' 6; do
   if ! grep -qsx filter "/proc/net/ip${version}_tables_names"; then continue; fi
   if command -v "ip${version}tables-legacy-save" > /dev/null; then

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from medsec.errors import ProbeError
@@ -54,6 +54,10 @@ class Ruleset:
 
     chains: dict[tuple[str, str, str], Chain]
     sets: dict[tuple[str, str, str], NamedSet]
+    # Dormant tables: listed like all others, and the kernel asks none of their chains.
+    asleep: tuple[str, ...] = ()
+    # The older interface of the kernel rewrites addresses too, by rules that are not shown here.
+    rewritten_unseen: bool = False
 
     def base_chains(self, hook: str, family: Family) -> list[Chain]:
         """Return the filter chains that packets of `family` pass at `hook`."""
@@ -81,10 +85,13 @@ def parse(text: str) -> Ruleset:
         objects = json.loads(text)["nftables"]
         chains: dict[tuple[str, str, str], Chain] = {}
         sets: dict[tuple[str, str, str], NamedSet] = {}
+        asleep = {_table(entry["table"]) for entry in objects if "table" in entry and _sleeps(entry["table"])}
         for entry in objects:
             (kind, value) = next(iter(entry.items()))
             if kind == "chain":
-                chains[_key(value)] = _chain(value)
+                chain = _chain(value)
+                in_use = f"{chain.family} {chain.table}" not in asleep
+                chains[_key(value)] = chain if in_use else replace(chain, hook="")
             elif kind in ("set", "map"):
                 sets[_key(value)] = _set(value)
         for entry in objects:
@@ -99,7 +106,18 @@ def parse(text: str) -> Ruleset:
                 zh=f"`nft -j list ruleset` 的输出无法解析（{error!r}）：{text[:120]!r}",
             )
         ) from error
-    return Ruleset(chains, sets)
+    return Ruleset(chains, sets, tuple(sorted(asleep)))
+
+
+def _table(value: dict[str, Any]) -> str:
+    return f"{value['family']} {value['name']}"
+
+
+def _sleeps(value: dict[str, Any]) -> bool:
+    """Return whether a table is dormant. nft 1.0.6 prints the table's own name for whatever flag it has."""
+    flags = value.get("flags", [])
+    named = {flags} if isinstance(flags, str) else set(flags)
+    return bool(named - ({"owner", "persist"} - {value["name"]}))
 
 
 def _key(value: dict[str, Any]) -> tuple[str, str, str]:

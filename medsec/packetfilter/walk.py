@@ -15,6 +15,12 @@ from medsec.packetfilter.spans import Spans
 
 _DEEPEST = 16
 _VERDICTS = ("accept", "drop", "reject", "queue", "jump", "goto", "return")
+# Targets of iptables that leave a packet to the next rule; what another does with it nobody can say.
+_PASSING = frozenset([
+    "AUDIT", "CHECKSUM", "CLASSIFY", "CONNMARK", "CONNSECMARK", "CT", "DSCP", "ECN", "HL", "HMARK", "IDLETIMER", "LED",
+    "LOG", "MARK", "NFLOG", "RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TOS", "TRACE", "TTL",
+])  # fmt: skip
+_TRANSLATING = frozenset(["DNAT", "MASQUERADE", "NETMAP", "REDIRECT", "SNAT", "TPROXY"])
 
 
 class Bound(Enum):
@@ -103,8 +109,11 @@ class _Walker:
             for (family, table, name), named in ruleset.sets.items()
             if (family, table) == (chain.family, chain.table)
         }
-        translates = any(
+        translates = ruleset.rewritten_unseen or any(
             True for kind in ("dnat", "redirect", "snat", "masquerade") for _ in ruleset.statements(kind)
+        )
+        translates = translates or any(
+            target(value) in _TRANSLATING | {""} for _, _, value in ruleset.statements("xt")
         )
         self._reader = Reader(space, sets, translates=translates)
         self._ruleset = ruleset
@@ -144,13 +153,29 @@ class _Walker:
             elif kind == "log":
                 self._log(here)
             elif kind == "xt":
+                if self._ended_by_iptables(value, here, expression is rule.expressions[-1], left):
+                    return
                 here = replace(here, certain=False, conditional=True, unread=True)
+            elif kind == "synproxy":  # it opens the connection to the host by itself
+                self._verdict("accept", None, here, left)
+                return
             elif kind == "vmap":
                 self._branches(here, value, left)
                 return
             elif kind in _VERDICTS:
                 self._verdict(kind, value, here, left)
                 return
+
+    def _ended_by_iptables(self, value: Any, here: _Here, last: bool, left: _Left) -> bool:
+        """Return whether an extension of iptables decides on the packet; it did, then."""
+        name = target(value)
+        if name in ("LOG", "NFLOG"):
+            self._log(here)
+        if name is None or name in _PASSING or (not name and not last):
+            return False
+        unread = replace(here, certain=False, conditional=True, unread=True)
+        self._verdict(*(("drop", None, here) if name == "REJECT" else ("queue", None, unread)), left)
+        return True
 
     def _narrowed(self, here: _Here, condition: Condition) -> _Here:
         region, certain = condition.region, condition.certain
@@ -246,6 +271,13 @@ class _Here:
     def label(self) -> str:
         comment = f' "{self.rule.comment}"' if self.rule.comment else ""
         return f"{self.chain.label}, rule {self.rule.handle}{comment}"
+
+
+def target(value: Any) -> str | None:
+    """Return the name of an iptables target, None for a match of iptables, and nothing where nft does not say which."""
+    if not isinstance(value, dict):
+        return ""
+    return str(value.get("name", "")) if value.get("type") == "target" else None
 
 
 def _union(regions: Iterable[Region]) -> Region:

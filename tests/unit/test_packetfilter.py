@@ -68,6 +68,13 @@ def test_what_lets_in_just_the_registered_is_accepted_however_it_is_written(name
         ("bad_log_without_limit", "logged without a limit on the rate"),
         ("bad_log_of_one_port", "refused IPv4 packets leave no record"),
         ("bad_forward_open", "IPv6 packets that no rule names are let through"),
+        ("bad_dormant_table", "incoming IPv4 packets are not filtered: no filter chain at hook input (dormant: table inet filter)"),
+        ("bad_synproxy", "tcp port 5432 from any IPv4 address is let in"),
+        ("bad_expectation", "rule 11 (ct expectation) lets packets past the filter"),
+        ("bad_passed_on_at_ingress", "table netdev n, chain i, rule 2 (fwd) lets packets past the filter"),
+        ("bad_source_rewritten_inward", "chain ni, rule 12 gives incoming packets another source"),
+        ("bad_iptables_queue", "tcp port 5432 from any IPv4 address may be let in"),
+        ("bad_iptables_dnat", "every protocol from any IPv4 address may be let through"),
         ("bad_rewritten_source", "table ip raw, chain pre, rule 2 rewrites packets before they are judged"),
     ],
 )  # fmt: skip
@@ -77,7 +84,7 @@ def test_what_differs_from_the_ledger_is_named(name: str, expected: str) -> None
 
 def test_every_captured_rule_set_has_a_test() -> None:
     names = {path.stem for path in CAPTURED.glob("*.json")}
-    assert len(names) == 29, "a rule set was added or lost: say here what is expected of it"
+    assert len(names) == 36, "a rule set was added or lost: say here what is expected of it"
 
 
 def test_a_flow_through_a_gateway_that_is_registered_must_pass() -> None:
@@ -188,6 +195,12 @@ def test_a_second_firewall_and_rules_that_nft_cannot_show_are_told() -> None:
     rules = read(answer(others="ufw.service", legacy="ip6tables-legacy -A INPUT -j ACCEPT"))
     assert other_loaders(rules) == ["ufw.service"]
     assert legacy_programs(rules) == ["ip6tables-legacy"]
+
+
+def test_what_the_older_interface_rewrites_makes_dnat_a_way_in() -> None:
+    opened = (CAPTURED / "bad_iptables_dnat.json").read_text(encoding="utf-8").replace('"DNAT"', '"LOG"').strip()
+    assert judged(now=opened, boot=opened) == ""
+    assert "may be let through" in judged(now=opened, boot=opened, legacy="nat")
 
 
 def test_a_unit_that_the_site_changed_or_masked_is_told_apart() -> None:

@@ -19,14 +19,18 @@ from medsec.text import says
 _QUESTION = r"""
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 echo '== sockets'
-ss -H -lntup | sed 's/^/here /' || exit 1
+sockets="ss -H -lntup$([ ! -e /proc/net/sctp ] || echo S) || exit 1
+cat /proc/net/udplite* 2> /dev/null | awk '/:/ { print \"udplite \" \$2 }'"
+here=$(sh -c "$sockets") || exit 1
+printf '%s' "$here" | sed 's/^/here /'
+echo
 own=$(readlink /proc/self/ns/net)
 for process in /proc/[0-9]*; do
   space=$(readlink "$process/ns/net") || continue
   if [ "$space" != "$own" ]; then echo "$space ${process#/proc/}"; fi
 done 2> /dev/null | sort -u -k1,1 | while read -r space number; do
   if nsenter -t "$number" -n ip -o link show up 2> /dev/null | grep -qv ': lo:'; then
-    nsenter -t "$number" -n ss -H -lntup | sed "s/^/$space /"
+    nsenter -t "$number" -n sh -c "$sockets" | sed "s/^/$space /"
   fi
 done
 echo '== processes'
@@ -35,24 +39,37 @@ echo '== processes'
   grep -H '' /proc/[0-9]*/cgroup 2> /dev/null | sed -n 's,^/proc/\([0-9]*\)/cgroup:[0-9]*:\(name=systemd\)\{0\,1\}:\(.*\)$,U\t\1\t\3,p'
 } | awk -F '\t' '
   $1 == "E" { program[$2] = $3 }
-  $1 == "U" { count = split($3, parts, "/"); for (i = 1; i <= count; i++) if (parts[i] ~ /\.(service|scope)$/) unit[$2] = parts[i] }
+  $1 == "U" { count = split($3, parts, "/"); for (i = 1; i <= count; i++) if (parts[i] ~ /\.(service|scope)$/) { unit[$2] = parts[i]; if (parts[i] ~ /^user@/) break } }
   END { for (number in program) print number "\t" unit[number] "\t" program[number] }'
 echo '== systemd'
-sockets=$(systemctl list-units --type=socket --state=active --plain --no-legend | awk '{ print $1 }')
-blocks=$(systemctl show --property=Id --property=Accept --property=Triggers --property=Listen -- $sockets)
+# What boot starts, by the links that say so: systemd's own list would look up every unit there is.
+boot=$(find /etc/systemd/system /run/systemd/system /run/systemd/generator* /usr/local/lib/systemd/system /usr/lib/systemd/system \
+  /lib/systemd/system -mindepth 2 -maxdepth 2 \( -path '*.wants/*' -o -path '*.requires/*' \) -printf '%f\n' 2> /dev/null | sort -u)
+sockets=$({ systemctl list-units --type=socket --state=active --plain --no-legend | awk '{ print $1 }'
+  printf '%s\n' "$boot" | grep '[.]socket$'; } | sort -u)
+blocks=$(systemctl show --property=Id --property=Accept --property=Triggers --property=Listen --property=ActiveState -- $sockets)
 printf '%s\n' "$blocks"
 echo '== started'
 started=$(printf '%s\n' "$blocks" | awk -v RS= -F '\n' '/Listen=[^\n]*[0-9] \((Stream|Datagram)\)/ {
   for (i = 1; i <= NF; i++) { name = $i; sub(/=.*/, "", name); value[name] = substr($i, length(name) + 2) }
   if (value["Accept"] == "yes") { sub(/\.socket$/, "@0.service", value["Id"]); print value["Id"] } else print value["Triggers"] }')
 if [ -n "$started" ]; then systemctl show --property=Id --property=ExecStart -- $started; fi
+echo '== enabled'
+systemctl show --property=Id --property=ExecStart -- $(printf '%s\n' "$boot" | grep '[.]service$') | awk '
+  /^Id=/ { unit = substr($0, 4) }
+  /^ExecStart=/ { sub(/^.* argv\[\]=/, ""); sub(/ ; ignore_errors=.*/, ""); lines[++n] = $0 }
+  /^$/ { for (; n; n--) print unit "\t" lines[n] }
+  END { for (; n; n--) print unit "\t" lines[n] }'
+grep -d skip -Hs '^[^#]*@reboot' /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/* | sed 's/:/\t/'
+if [ -x /etc/rc.local ]; then grep -H '^[^#]*/' /etc/rc.local | sed 's/:/\t/'; fi
 echo '== ephemeral'
 cat /proc/sys/net/ipv4/ip_local_port_range
 echo '== end'
 """
 _SOCKET = re.compile(
-    r"(?P<space>\S+) (?P<protocol>tcp|udp)\s+\S+\s+\d+\s+\d+\s+(?P<local>\S+)\s+\S+\s*(?P<users>.*)"
+    r"(?P<space>\S+) (?P<protocol>tcp|udp|sctp)\s+\S+\s+\d+\s+\d+\s+(?P<local>\S+)\s+\S+\s*(?P<users>.*)"
 )
+_DATA = ("/etc/", "/var/", "/run/")  # a setting's folder may be called like the program
 # Where every user can put a program, so that its bare name says nothing.
 _ANYBODYS = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/user/", "/home/")
 
@@ -91,11 +108,15 @@ class Listeners:
     sockets: tuple[Listener, ...]
     running: tuple[Holder, ...]
     ephemeral: range
+    # Sockets of systemd that are enabled and not active: the next boot opens them.
+    at_boot: tuple[Listener, ...] = ()
+    # What boot starts: a unit, a table or a script, and a program file that it names.
+    starts: tuple[tuple[str, str], ...] = ()
 
 
 def listeners(host: Host) -> Listeners:
     """Return what listens on `host`, read as root with one command. Raises ProbeError when it cannot be read."""
-    done = host.run(_QUESTION)
+    done = host.run(re.sub(r"(?m)^#.*\n", "", _QUESTION))
     if done.rc != 0 or "== end" not in done.stdout:
         raise ProbeError(
             says(
@@ -117,7 +138,8 @@ def parse(answer: str) -> Listeners:
             lines.append(line)
     try:
         running = {holder.pid: holder for holder in map(_holder, filter(None, sections["processes"]))}
-        activated = dict(_activated(sections["systemd"], sections["started"]))
+        held = list(_activated(sections["systemd"], sections["started"]))
+        activated = {(socket.protocol, socket.port): socket.holders[0] for socket, active in held if active}
         low, high = map(int, sections["ephemeral"][0].split())
         sockets = tuple(_listener(line, running, activated) for line in sections["sockets"] if line)
     except (KeyError, ValueError, IndexError, AttributeError) as error:
@@ -127,7 +149,21 @@ def parse(answer: str) -> Listeners:
                 zh=f"监听端口列表无法解析（{error!r}）：{answer[:200]!r}",
             )
         ) from error
-    return Listeners(sockets, tuple(running.values()), range(low, high + 1))
+    return Listeners(
+        sockets,
+        tuple(running.values()),
+        range(low, high + 1),
+        tuple(socket for socket, active in held if not active),
+        tuple(_starts(sections["enabled"])),
+    )
+
+
+def _starts(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for line in filter(None, lines):
+        starter, _, command = line.partition("\t")
+        for word in dict.fromkeys(re.split(r"[\s'\";&|()]+", command)):
+            if word.startswith("/") and not word.startswith(_DATA):
+                yield starter, word
 
 
 def _holder(line: str) -> Holder:
@@ -135,8 +171,8 @@ def _holder(line: str) -> Holder:
     return Holder(int(number), program.removesuffix(" (deleted)"), unit)
 
 
-def _activated(sockets: Iterable[str], started: Iterable[str]) -> Iterator[tuple[tuple[str, int], Holder]]:
-    """Yield the network sockets that systemd holds for a program: protocol and port, and that program."""
+def _activated(sockets: Iterable[str], started: Iterable[str]) -> Iterator[tuple[Listener, bool]]:
+    """Yield the network sockets that systemd holds for a program, that program as their holder, and whether it does now."""
     programs = {}
     for block in _blocks(started):
         found = re.match(r"\{ path=(\S+) ;", block.get("ExecStart", [""])[0])
@@ -148,11 +184,14 @@ def _activated(sockets: Iterable[str], started: Iterable[str]) -> Iterator[tuple
         else:
             units = block["Triggers"][0].split()
         for listen in block.get("Listen", []):
-            found = re.fullmatch(r"(?:.*:)?(\d+) \((Stream|Datagram)\)", listen)
-            if found:
-                protocol = "tcp" if found.group(2) == "Stream" else "udp"
+            found = re.fullmatch(r"(?:(.*):)?(\d+) \((Stream|Datagram)\)", listen)
+            if found and not listen.startswith("vsock:"):
+                protocol = "tcp" if found[3] == "Stream" else "udp"
                 program = next((programs[unit] for unit in units if unit in programs), "")
-                yield (protocol, int(found.group(1))), Holder(1, program or socket, socket)
+                holder = Holder(1, program or socket, socket)
+                address = (found[1] or "*").strip("[]")
+                active = block.get("ActiveState", ["active"]) == ["active"]
+                yield Listener(protocol, address, int(found[2]), _is_loopback(address), "", (holder,)), active
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[dict[str, list[str]]]:
@@ -169,7 +208,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[dict[str, list[str]]]:
 def _listener(line: str, running: Mapping[int, Holder], activated: Mapping[tuple[str, int], Holder]) -> Listener:
     found = _SOCKET.fullmatch(line)
     if found is None:
-        raise ValueError(line)
+        return _lite(line)
     host, _, port = found["local"].rpartition(":")
     host = host.strip("[]").replace("]%", "%")
     address, _, device = host.partition("%")
@@ -191,6 +230,15 @@ def _listener(line: str, running: Mapping[int, Holder], activated: Mapping[tuple
     )
 
 
+def _lite(line: str) -> Listener:
+    """Return a socket of UDP-Lite, which ss does not know; the kernel writes its address in words of the machine's order."""
+    space, _, local = line.split(" ")
+    digits, _, port = local.partition(":")
+    words = [bytes.fromhex(digits[at : at + 8])[::-1] for at in range(0, len(digits), 8)]
+    address = str(ipaddress.ip_address(b"".join(words)))
+    return Listener("udplite", address, int(port, 16), _is_loopback(address), "" if space == "here" else space, ())
+
+
 def _is_loopback(address: str) -> bool:
     if address == "*":
         return False
@@ -205,7 +253,7 @@ def is_client(listener: Listener, found: Listeners, client_programs: Iterable[st
         listener.protocol == "udp"
         and listener.port in found.ephemeral
         and bool(listener.holders)
-        and all(posixpath.basename(holder.program) in names for holder in listener.holders)
+        and all(any(_is(holder, name) for name in names) for holder in listener.holders)
     )
 
 

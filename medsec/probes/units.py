@@ -33,7 +33,9 @@ class Unit:
 
     @property
     def would_start(self) -> bool:
-        """Whether something starts the unit without anybody's doing; a masked unit cannot be started at all."""
+        """Whether something starts the unit without anybody's doing; a unit masked for good cannot be started at all."""
+        if self.enabled == "masked-runtime":  # the next boot knows nothing of that mask
+            return True
         return self.load not in ("masked", "not-found") and (
             self.enabled.startswith("enabled") or bool(self.started_by)
         )

@@ -31,9 +31,12 @@ UDP = """python3 -c 'import socket, time; s = socket.socket(socket.AF_INET6, soc
          [("his", "management")], "/var/tmp/his (pid"),
         ("ip netns add box; ip link add outer type veth peer name inner netns box; ip -n box link set inner up;"
          " ip netns exec box setsid -f python3 -m http.server 9999 > /dev/null 2>&1", [], "tcp *:9999 in net:["),
+        (r"cd /etc/systemd/system; printf '[Socket]\nListenStream=9999\n[Install]\nWantedBy=sockets.target\n' > board.socket;"
+         r" printf '[Service]\nExecStart=/bin/cat\n' > board.service; systemctl enable board.socket", [],
+         "after the next boot: /bin/cat (pid 1, board.socket) listens on tcp :::9999, which the ledger does not register"),
     ],
     ids=["all addresses", "loopback", "IPv6", "UDP", "local on all addresses", "another program", "a copy of the name",
-         "a network namespace"],
+         "a network namespace", "a socket that boot opens"],
 )  # fmt: skip
 def test_it_is_found_and_left_alone(
     lab: Lab,

@@ -101,6 +101,31 @@ def test_only_named_clients_may_wait_for_answers_on_an_ephemeral_udp_port() -> N
     assert not waiting("/usr/sbin/rsyslogd", 514)
     assert not waiting("/usr/sbin/rsyslogd", 40000, "tcp")
     assert not waiting("/opt/x/backdoor", 40000)
+    assert not waiting("/tmp/rsyslogd", 40000)
+
+
+def test_udp_lite_is_told_in_both_families() -> None:
+    told = [(one.address, one.port, one.local) for one in parse(ANSWER).sockets if one.protocol == "udplite"]
+    assert told == [("0.0.0.0", 8080, False), ("::1", 8081, True)]
+
+
+def test_a_socket_that_the_next_boot_opens_is_told_apart() -> None:
+    stopped = ANSWER.replace("Listen=[::]:2424 (Stream)", "Listen=[::]:2424 (Stream)\nActiveState=inactive")
+    (later,) = parse(stopped).at_boot
+    assert (later.port, later.holders[0].program, later.local) == (2424, "/usr/sbin/telnetd", False)
+    assert parse(ANSWER).at_boot == ()
+
+
+def test_what_boot_starts_is_told_by_every_program_it_names() -> None:
+    assert ("portmapper.service", "/sbin/rpcbind") in parse(ANSWER).starts
+    assert ("/etc/cron.d/old", "/usr/sbin/in.tftpd") in parse(ANSWER).starts
+    settings = ANSWER.replace("/usr/sbin/in.tftpd -l", "/usr/bin/x -c /etc/in.tftpd")
+    assert not any(program == "/etc/in.tftpd" for _, program in parse(settings).starts)
+
+
+def test_a_virtual_machines_own_socket_is_no_port() -> None:
+    machine = ANSWER.replace("Listen=[::]:2424 (Stream)", "Listen=vsock::22 (Stream)\nActiveState=inactive")
+    assert parse(machine).at_boot == ()
 
 
 def test_an_answer_that_does_not_parse_is_an_error() -> None:

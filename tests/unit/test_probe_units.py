@@ -27,6 +27,11 @@ def test_a_masked_unit_that_still_runs_runs_and_would_not_start() -> None:
     assert not unit("rpcbind.service").would_start
 
 
+def test_a_mask_that_the_next_boot_forgets_is_none() -> None:
+    for enabled, expected in (("masked", False), ("masked-runtime", True)):
+        assert Unit("x.service", "masked", "inactive", enabled, ()).would_start is expected
+
+
 def test_an_enabled_socket_would_start_and_a_disabled_one_would_not() -> None:
     assert unit("rpcbind.socket").would_start
     assert not unit("ssh.socket").would_start

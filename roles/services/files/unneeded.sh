@@ -30,6 +30,7 @@ shown() { # PROPERTY... -- UNIT...
 
 in_use() { # LOADED ACTIVE ENABLED UNITS-THAT-START-IT
   case $2 in active | activating | reloading | refreshing) return 0 ;; esac
+  case $3 in masked-runtime) return 0 ;; esac # the next boot knows nothing of that mask
   case $1 in masked | not-found) return 1 ;; esac
   case $3 in enabled*) return 0 ;; esac
   # What wants, requires or triggers it counts when it runs or will run itself, whatever its name.
@@ -40,7 +41,8 @@ in_use() { # LOADED ACTIVE ENABLED UNITS-THAT-START-IT
 }
 
 tell() { # UNIT
-  case $(shown LoadState FragmentPath -- "$1") in
+  case $(shown LoadState FragmentPath UnitFileState -- "$1") in
+    *'|masked-runtime') echo "unit $1 mask" ;;
     *'|masked|'* | *'|/run/systemd/transient/'*) echo "unit $1 stop" ;;
     *'|/etc/systemd/system/'*) echo "unit $1 disable" ;;
     *) echo "unit $1 mask" ;;
@@ -70,6 +72,19 @@ tell() { # UNIT
       for (i = 1; i <= names; i++) { sockets = split(socket[name[i]], word, " "); for (j = 1; j <= sockets; j++) print word[j], $3 } }' |
     while read -r socket program; do
       if listed "$program"; then tell "$socket"; fi
+    done
+
+  # What boot starts by another name.
+  enabled=$(systemctl list-unit-files --type=service --state=enabled --plain --no-legend | awk '$1 !~ /@\./ { print $1 }')
+  # shellcheck disable=SC2086 # a list of names
+  shown ExecStart -- ${enabled:-none.service} | sed -n 's/^\([^|]*\)|[^|]*|{ path=[^ ]* ; argv\[\]=\(.*\) ; ignore_errors=.*/\1 \2/p' |
+    while read -r unit words; do
+      for word in $words; do
+        case $word in
+          /etc/* | /var/* | /run/*) ;;
+          /*) if listed "$word"; then tell "$unit"; fi ;;
+        esac
+      done
     done
 
   find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' -printf '%h %l\n' 2> /dev/null | while read -r number program; do

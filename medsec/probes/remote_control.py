@@ -34,6 +34,7 @@ class Product(Strict):
     traces: list[str]
     seen: list[str]
     convicting_ports: list[str] = Field(default_factory=list)
+    commands: list[str] = Field(default_factory=list)
     # The kinds of host on which it counts; none written: all.
     kinds: list[str] = Field(default_factory=list)
 
@@ -100,15 +101,15 @@ def read_catalogue(path: Path) -> Catalogue:
 # Interpreters and wrappers: the program is the argument that follows, not the process image.
 _WRAPPERS = re.compile(
     r"(?:ba|da|z|k)?sh|perl|python[0-9.]*|ruby|node|java|env|nohup|setsid|nice|busybox|ld-linux.*|ld-[0-9.]+\.so|"
-    r"wine.*|wineserver|box64|qemu-\w+(?:-static)?|proot|firejail|bwrap|xvfb-run",
+    r"wine.*|wineserver|box64|qemu-\w+(?:-static)?|proot|firejail|bwrap|xvfb-run|(?:php|pypy|lua|electron)[0-9.]*|mono|dotnet",
     re.IGNORECASE,
 )
 _SEPARATORS = re.compile(r"[/\\]")
 
 
 def program(word: str) -> str:
-    """Return the name of the program file that `word` names, on Linux or in Wine, without a "(deleted)" mark."""
-    return _SEPARATORS.split(word.removesuffix(" (deleted)"))[-1]
+    """Return the name of the program that `word` names, on Linux, in Wine or in memory only, without a "(deleted)" mark."""
+    return _SEPARATORS.split(word.removesuffix(" (deleted)"))[-1].removeprefix("memfd:")
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
@@ -127,7 +128,8 @@ def names_of(process: Process) -> list[str]:
     """Return the names of the programs that `process` may be running."""
     names = [program(process.executable), *(program(word) for word in process.arguments[:1])]
     if any(_WRAPPERS.fullmatch(name) for name in names):
-        names += [program(word) for word in process.arguments[1:8] if not word.startswith("-") and " " not in word]
+        words = [word for word in process.arguments[1:] if not word.startswith("-") and " " not in word]
+        names += [program(word) for word in words[:8]]
     return [name for name in names if name]
 
 
@@ -168,7 +170,10 @@ def _units(scan: Scan, product: Product) -> Iterator[Sighting]:
 def _processes(scan: Scan, product: Product) -> Iterator[Sighting]:
     for process in scan.processes:
         carried = [text for text in scan.signatures.get(process.pid, ()) if text in product.signatures]
-        if any(matches(name, product.images) for name in names_of(process)):
+        line = " ".join(process.arguments)
+        if any(matches(name, product.images) for name in names_of(process)) or any(
+            re.match(rf"(?:\S*/)?(?:{command})", line) for command in product.commands
+        ):
             yield Sighting("process", f"{process.pid} {process.executable}")
         elif carried:
             yield Sighting("process", f"{process.pid} {process.executable} carries {carried[0]!r}")
@@ -179,17 +184,19 @@ def _is_path_of(path: str, product: Product) -> bool:
 
 
 @cache
-def _launch_pattern(images: tuple[str, ...], words: frozenset[str]) -> re.Pattern[str]:
-    return re.compile(_alternatives(images, words), re.IGNORECASE)
+def _launch_pattern(images: tuple[str, ...], words: frozenset[str], commands: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(_alternatives(images, words, commands), re.IGNORECASE)
 
 
 def _starts(line: str, product: Product, also_words: frozenset[str]) -> bool:
     # Of no name a pattern would be made that matches every line.
-    return bool(product.images and _launch_pattern(tuple(product.images), also_words).search(line))
+    if not product.images and not product.commands:
+        return False
+    return bool(_launch_pattern(tuple(product.images), also_words, tuple(product.commands)).search(line))
 
 
-def _alternatives(images: Iterable[str], words: frozenset[str]) -> str:
-    """Return an extended regular expression for the part of a line that would start one of `images`.
+def _alternatives(images: Iterable[str], words: frozenset[str], commands: Sequence[str] = ()) -> str:
+    """Return an extended regular expression for the part of a line that would start one of `images` or `commands`.
 
     Python and `grep -E` read it alike: in brackets a doubled backslash is one for either.
     """
@@ -203,6 +210,8 @@ def _alternatives(images: Iterable[str], words: frozenset[str]) -> str:
         for start, given in ((before, names[False]), (command, names[True]))
         if given
     ]
+    if commands:
+        patterns.append(f"{before}({'|'.join(commands)})")
     return "|".join(patterns)
 
 
@@ -265,7 +274,15 @@ done
 section files
 named() { find "$@" \( @NAMES@ \) @RUNNABLE@ -print 2> /dev/null; }
 listed=$(printf '%s\n' "$homes" | grep -vE '^/(home|root)(/|$)')
-for root in @ROOTS@; do
+# Besides the roots, every file system of a local disk but those of the system itself; a share is never entered, a
+# folder that is shown a second time (a bind mount) not either.
+{
+  printf '%s\n' @ROOTS@
+  awk '{ for (i = 7; $i != "-"; i++); type = $(i + 1) }
+    ($4 == "/" || type == "btrfs") && type ~ /^(ext.|xfs|btrfs|f2fs|zfs|ntfs.*|fuseblk|vfat|exfat|iso9660|udf)$/ && $5 !~ /^\/((boot|efi|etc|usr|var|run|snap)(\/|$)|$)/ {
+      gsub(/\\040/, " ", $5); print $5 }' /proc/self/mountinfo
+} | sort -u | while IFS= read -r root; do
+  grep -qE "^[^ ]+ $root (nfs|cifs|smb|fuse[.])" /proc/mounts && continue
   [ -d "$root" ] && named "$root/" -xdev -maxdepth @DEPTH@ -mindepth 1
 done
 printf '%s\n' "$listed" | while IFS= read -r home; do
@@ -323,6 +340,7 @@ def script(catalogue: Catalogue, roots: Sequence[str], depth: int) -> str:
     paths = sorted({path for product in catalogue.products for path in product.paths})
     names = sorted({name for product in catalogue.products for name in product.files})
     images = sorted({image for product in catalogue.products for image in product.images})
+    commands = [command for product in catalogue.products for command in product.commands]
     texts = sorted({text for product in catalogue.products for text in product.signatures})
     values = {
         "@MARK@": _MARK,
@@ -334,9 +352,10 @@ def script(catalogue: Catalogue, roots: Sequence[str], depth: int) -> str:
         "@DEPTH@": str(depth),
         "@NAMES@": " -o ".join(f"-iname {shlex.quote(name)}" for name in names),
         "@RUNNABLE@": _runnable(catalogue.runnable_suffixes),
-        "@LAUNCH@": shlex.quote(_alternatives(images, catalogue.also_words)),
+        "@LAUNCH@": shlex.quote(_alternatives(images, catalogue.also_words, commands)),
     }
-    return re.sub(r"@[A-Z_]+@", lambda match: values[match.group(0)], _SCRIPT)
+    bare = re.sub(r"(?m)^\s*#.*\n", "", _SCRIPT)
+    return re.sub(r"@[A-Z_]+@", lambda match: values[match.group(0)], bare)
 
 
 def _runnable(suffixes: Iterable[str]) -> str:
@@ -397,9 +416,14 @@ _GONE = ("not-installed", "config-files")
 
 
 def _unit_files(lines: Iterable[str], label: str) -> Iterator[tuple[str, str]]:
-    """Names of units with their files, from "path, tab, where it links to"; one that links to /dev/null is masked."""
+    """Names of units with their files, from "path, tab, where it links to"; one that links to /dev/null is masked.
+
+    The next boot knows nothing of a mask below /run, which is none for that.
+    """
     for line in lines:
         path, _, target = line.partition("\t")
+        if target == "/dev/null" and path.startswith("/run/"):
+            continue
         yield path.rsplit("/", 1)[-1], "masked" if target == "/dev/null" else f"{label}{path}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 
@@ -149,6 +150,39 @@ def test_only_what_an_interpreter_runs_is_read_from_arguments(
     assert remote_control.names_of(Process(1, executable, arguments)) == names
 
 
+def running(executable: str, *arguments: str) -> Scan:
+    scan = remote_control.parse(remote_control.sections(ANSWER))
+    return dataclasses.replace(scan, processes=(Process(7, executable, arguments),))
+
+
+@pytest.mark.parametrize(
+    ("product_id", "executable", "arguments", "expected"),
+    [
+        ("overlay_other", "/usr/bin/ssh", ("ssh", "-N", "-i", "k", "-R", "2222:localhost:22", "a@1.2.3.4"), True),
+        ("overlay_other", "/usr/bin/ssh", ("/usr/bin/ssh", "-fNR2222:[::1]:22", "1.2.3.4"), True),
+        ("overlay_other", "/usr/bin/ssh", ("ssh", "-oRemoteForward=2222 localhost:22", "1.2.3.4"), True),
+        ("overlay_other", "/usr/bin/ssh", ("ssh", "-L", "2222:localhost:22", "1.2.3.4", "ls", "-R"), False),
+        ("overlay_other", "/usr/bin/less", ("less", "ssh -R 2222:localhost:22 x"), False),
+        ("shared_shell", "/usr/share/code/bin/code-tunnel", ("/usr/bin/code", "tunnel"), True),
+        ("frp", "/memfd:frpc (deleted)", ("[kworker/0:1]",), True),
+        ("splashtop", "/usr/bin/python3.11", ("python3", *("-W",) * 9, "/opt/s/SRStreamer.pyc"), True),
+    ],
+)
+def test_a_common_program_is_known_by_what_it_was_told_to_do(
+    product_id: str, executable: str, arguments: tuple[str, ...], expected: bool
+) -> None:
+    seen_now = seen(running(executable, *arguments), product_id)
+    assert any(sighting.kind == "process" for sighting in seen_now) is expected
+
+
+def test_a_mask_that_the_next_boot_forgets_is_none(scan: Scan) -> None:
+    masked = "/etc/systemd/system/todeskd.service\t/dev/null"
+    for_now = ANSWER.replace(masked, masked.replace("/etc/", "/run/"))
+    assert not [sighting for sighting in seen(scan, "todesk") if sighting.kind == "unit"]
+    found = seen(remote_control.parse(remote_control.sections(for_now)), "todesk")
+    assert Sighting("unit", "todeskd.service /usr/lib/systemd/system/todeskd.service inactive") in found
+
+
 def lines() -> list[tuple[str, bool]]:
     return list(
         {
@@ -159,6 +193,9 @@ def lines() -> list[tuple[str, bool]]:
             "Exec=env X=1 krfb %c": True,
             "  exec qq": True,
             "a qq b": False,
+            "@reboot autossh -M 0 -N -R 2222:localhost:22 a@1.2.3.4": True,
+            "ExecStart=/usr/bin/ssh -N -R 2222:localhost:22 a@1.2.3.4": True,
+            "ssh -L 2222:localhost:22 a@1.2.3.4": False,
             "start an innocent program now": False,
         }.items()
     )
@@ -167,7 +204,8 @@ def lines() -> list[tuple[str, bool]]:
 @pytest.mark.parametrize(("line", "starts"), lines())
 def test_python_and_grep_read_the_launch_pattern_alike(line: str, starts: bool) -> None:
     images = [image for entry in CATALOGUE.products for image in entry.images]
-    pattern = remote_control._alternatives(images, CATALOGUE.also_words)
+    commands = [command for entry in CATALOGUE.products for command in entry.commands]
+    pattern = remote_control._alternatives(images, CATALOGUE.also_words, commands)
     assert bool(re.search(pattern, line, re.IGNORECASE)) is starts
     done = subprocess.run(["grep", "-qiE", pattern], input=line, text=True, check=False)
     assert done.returncode == (0 if starts else 1)
@@ -214,7 +252,7 @@ def test_the_control_says_that_it_touches_every_package_and_unit_of_the_catalogu
 
 
 def test_a_product_without_a_program_starts_nowhere(scan: Scan) -> None:
-    web = next(entry for entry in DATABASE_CLIENTS.products if not entry.images)
+    web = next(entry for entry in DATABASE_CLIENTS.products if not entry.images and not entry.commands)
     assert scan.launches
     assert not remote_control.sightings(scan, web, DATABASE_CLIENTS.also_words)
 

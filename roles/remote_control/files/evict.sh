@@ -7,8 +7,8 @@
 #   evict.sh restore         put back those that were deleted all the same
 #   evict.sh entry FILE      comment out the lines that start such software, the original kept as evidence
 #   evict.sh file PATH       move a program, installer or start-up entry to quarantine
-# stdin: the catalogue as lines of KIND<TAB>VALUE (package unit image file path signature trace word suffix root depth quarantine
-# needed).
+# stdin: the catalogue as lines of KIND<TAB>VALUE (package unit image file path signature command trace word suffix root depth
+# quarantine needed).
 set -eu
 export LC_ALL=C
 umask 077
@@ -28,6 +28,7 @@ expression() {
   printf '%s' "$made"
 }
 images=$(expression image)
+commands=$(of command | paste -sd '|' -)
 unit_names=$(expression unit)
 quarantine=$(of quarantine)
 depth=$(of depth)
@@ -71,18 +72,26 @@ names_of_processes() {
     { grep -azH '' /proc/[0-9]*/cmdline 2> /dev/null || true; } | tr '\n\0' ' \n' |
       sed -n "s,^/proc/\([0-9]*\)/cmdline:\(.*\)$,\1${tab}A${tab}\2,p"
   } | awk -F '\t' '
-    function base(word, parts, count) { sub(/ \(deleted\)$/, "", word); count = split(word, parts, /[\/\\]/); return tolower(parts[count]) }
-    BEGIN { wrapper = "^((ba|da|z|k)?sh|perl|python[0-9.]*|ruby|node|java|env|nohup|setsid|nice|busybox|ld-.*|wine.*|box64|proot|firejail|bwrap|xvfb-run)$" }
+    function base(word, parts, count) {
+      sub(/ \(deleted\)$/, "", word); count = split(word, parts, /[\/\\]/); sub(/^memfd:/, "", parts[count]); return tolower(parts[count]) }
+    BEGIN { wrapper = "^((ba|da|z|k)?sh|perl|python[0-9.]*|ruby|node|java|env|nohup|setsid|nice|busybox|ld-.*|wine.*|box64|proot|firejail|bwrap|xvfb-run|(php|pypy|lua|electron)[0-9.]*|mono|dotnet)$" }
     $2 == "E" { name[$1] = base($3); program[$1] = $3; print $1 "\t" name[$1] "\t" $3; next }
     { seen[$1]++; word = base($3) }
     seen[$1] == 1 { print $1 "\t" word "\t" program[$1]; wrapped[$1] = (word ~ wrapper || name[$1] ~ wrapper); next }
-    seen[$1] <= 8 && wrapped[$1] && $3 !~ /^-/ && $3 !~ / / { print $1 "\t" word "\t" program[$1] }'
+    wrapped[$1] && $3 !~ /^-/ && $3 !~ / / && ++said[$1] <= 8 { print $1 "\t" word "\t" program[$1] }'
 }
 
 processes() { once processes; } # PID<TAB>PROGRAM
 processes_found() {
   {
     names_of_processes | awk -F '\t' -v wanted="^($images)\$" '$2 ~ wanted { print $1 "\t" $3 }'
+    if [ -n "$commands" ]; then
+      for folder in /proc/[0-9]*; do
+        if { tr '\0' ' ' < "$folder/cmdline"; } 2> /dev/null | grep -qE "^([^ ]*/)?($commands)"; then
+          printf '%s\t%s\n' "${folder#/proc/}" "$(readlink "$folder/exe" || true)"
+        fi
+      done
+    fi
     of signature > "$work/signatures"
     { ls -l /proc/[0-9]*/exe 2> /dev/null || true; } | sed -n "s,^.* \(/proc/[0-9]*/exe\) -> \(.*\)$,\1,p" |
       { xargs -r grep -alF -f "$work/signatures" 2> /dev/null || true; } | while IFS= read -r link; do
@@ -131,6 +140,7 @@ words=$(printf '%s\n' "$images" | tr '|' '\n' | { grep -xF -f "$work/words" || t
 end="(\$|[] '\"|;&)%\\\\])"
 launch="(^|[]/ =:'\"@|;&(\\\\-])(${names:?})$end"
 if [ -n "$words" ]; then launch="$launch|(^[[:space:]]*|[/\\=]|(nohup|exec|sudo|setsid|env|root) +)(${words:?})$end"; fi
+if [ -n "$commands" ]; then launch="$launch|(^|[]/ =:'\"@|;&(\\\\-])($commands)"; fi
 if printf 'start an innocent program now\n' | grep -qE "$launch"; then echo "the catalogue's images match anything" >&2; exit 2; fi
 
 starters() { once starters; } # the files that would start such software
@@ -215,12 +225,12 @@ units() { # names to put out of use
     # Asked for all units, systemd works for half a second.
     find /etc/systemd/system* /run/systemd/system* /run/systemd/transient /run/systemd/generator* /usr/local/lib/systemd/system \
       /usr/lib/systemd/system /lib/systemd/system/ -maxdepth 1 ! -type d -printf '%f\n' 2> /dev/null | named_units | sort -u |
-      { xargs -r -d '\n' systemctl list-unit-files --all --plain --no-legend --no-pager -- || true; } | awk '$2 !~ /^masked/ { print $1 }'
+      { xargs -r -d '\n' systemctl list-unit-files --all --plain --no-legend --no-pager -- || true; } | awk '$2 != "masked" { print $1 }'
     systemctl list-units --all --plain --no-legend --no-pager | awk '$3 ~ /^(active|activating|reloading)$/ { print $1 }' | named_units
     starters | sed -n 's,^.*/systemd/system/\([^/]*\)$,\1,p' |
       while IFS= read -r name; do
         state=$(systemctl is-enabled "$name" 2> /dev/null || true)
-        case $state in masked*) ;; *) printf '%s\n' "$name" ;; esac
+        case $state in masked) ;; *) printf '%s\n' "$name" ;; esac
       done
   } | sort -u
 }
@@ -239,7 +249,15 @@ loose_files() {
     of suffix > "$work/suffixes"
     while IFS= read -r suffix; do set -- "$@" -o -iname "*.$suffix"; done < "$work/suffixes"
     set -- "$@" \)
-    of root | while IFS= read -r root; do
+    # Besides the roots, every file system of a local disk but those of the system itself; a share is never entered, a
+    # folder that is shown a second time (a bind mount) not either.
+    {
+      of root
+      awk '{ for (i = 7; $i != "-"; i++); type = $(i + 1) }
+        ($4 == "/" || type == "btrfs") && type ~ /^(ext.|xfs|btrfs|f2fs|zfs|ntfs.*|fuseblk|vfat|exfat|iso9660|udf)$/ && $5 !~ /^\/((boot|efi|etc|usr|var|run|snap)(\/|$)|$)/ {
+          gsub(/\\040/, " ", $5); print $5 }' /proc/self/mountinfo
+    } | sort -u | while IFS= read -r root; do
+      if grep -qE "^[^ ]+ $root (nfs|cifs|smb|fuse[.])" /proc/mounts; then continue; fi
       if [ -d "$root" ]; then find "$root/" -xdev -maxdepth "$depth" -mindepth 1 "$@" -print 2> /dev/null || true; fi
     done
     homes | grep -E '^/(var/lib|srv|opt)/' | while IFS= read -r home; do
@@ -301,6 +319,7 @@ case $mode in
     ;;
   unit)
     case $2 in *@.*) ;; *) systemctl stop -- "$2" ;; esac
+    systemctl unmask --quiet --runtime -- "$2" # a mask that the next boot forgets stands in the way of one that lasts
     systemctl disable --quiet -- "$2" 2> "$work/said" || grep -qiE 'does not exist|no such file|generated|transient' "$work/said" || { cat "$work/said" >&2; exit 1; }
     for folder in /etc/systemd/system /run/systemd/system; do
       if [ -e "$folder/$2" ] && [ "$(readlink "$folder/$2" || true)" != /dev/null ]; then move "$folder/$2"; fi

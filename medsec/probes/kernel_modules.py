@@ -60,9 +60,13 @@ present=$(cat /sys/bus/usb/devices/*/modalias /sys/bus/firewire/devices/*/modali
 # shellcheck disable=SC2086 # one alias a word, without blanks or wildcards
 [ -z "$present" ] || modprobe -a -R $present 2> /dev/null | tr - _ | sort -u
 section answers
+# What /run says is forgotten by the next boot, so where it says anything the other folders are asked by themselves too.
+later=$(if ls /run/modprobe.d/*.conf > /dev/null 2>&1; then for folder in /etc /usr/local/lib /usr/lib /lib; do
+  if [ -d $folder/modprobe.d ]; then echo "-C $folder/modprobe.d"; fi; done; fi)
 for module in $( { printf '%s\n' @MODULES@; printf '%s\n' "$resolved"; } | tr - _ | sort -u); do
   for kernel in ${kernels:-$(uname -r)}; do
     printf '%s\t%s\t%s\n' "$module" "$kernel" "$(modprobe -S "$kernel" -n -v "$module" 2>&1 | last)"
+    [ -z "$later" ] || printf '%s\t%s\t%s\n' "$module" "$kernel, after the next boot" "$(modprobe $later -S "$kernel" -n -v "$module" 2>&1 | last)"
   done
 done
 section loaded
@@ -72,10 +76,9 @@ find /sys/bus/usb/drivers /sys/bus/firewire/drivers -maxdepth 1 -mindepth 1 -pri
 section builtin
 grep -HE '/(@FILES@)\.ko' /lib/modules/*/modules.builtin 2> /dev/null
 section bypasses
-grep -rHE '(insmod|modprobe[^#]*(--ignore-install|[[:space:]]-i[[:space:]])).*(@WORDS@)([^[:alnum:]]|$)' \
-  /etc/udev/rules.d /run/udev/rules.d /usr/local/lib/udev/rules.d /usr/lib/udev/rules.d /etc/systemd/system /run/systemd/system \
-  /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /var/spool/cron /etc/rc.local /etc/init.d /etc/modprobe.d \
-  /etc/initramfs-tools 2> /dev/null | cut -c1-300
+grep -rIHE '^[^#]*(insmod|MODPROBE_OPTIONS|modprobe[^#]*[[:space:]](--(ignore-i|c|di)|-[a-zA-Z]*[iCd])).*(@WORDS@)([^[:alnum:]]|$)' \
+  /etc /run/udev/rules.d /run/systemd/system /run/modprobe.d /var/spool/cron /usr/local/bin /usr/local/sbin /usr/local/lib/udev \
+  /usr/local/lib/systemd /usr/local/lib/modprobe.d /usr/lib/udev/rules.d /usr/lib/systemd/system /usr/lib/modprobe.d 2> /dev/null | cut -c1-300
 section images
 # Listing an image is cheap, unpacking it is not: that is done only to read the rules of one that carries a driver, and in
 # memory where there is plenty of it.

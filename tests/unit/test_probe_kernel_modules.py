@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
 import pytest
 
 from medsec.errors import ProbeError
 from medsec.probes import kernel_modules
+from medsec.resources import root
 
 # Answers of kmod 30 with Debian's kernel 6.1.0-56, a rule for usb-storage only, and an initramfs that lacks it.
 ANSWER = """--8<-- medsec resolved
@@ -53,6 +57,35 @@ def test_drivers_are_called_as_the_kernel_calls_them() -> None:
     assert state.images[0].drivers == ("usb_storage", "uas")
     assert not kernel_modules.refuses(state.images[0].answers["usb_storage"])
     assert state.images[1].drivers == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "around"),
+    [
+        ("/sbin/modprobe --ignore-install usb-storage", True),
+        ("modprobe -qi usb_storage", True),
+        ("modprobe --ignore-inst uas", True),
+        ("modprobe -C /dev/null usb-storage", True),
+        ("MODPROBE_OPTIONS=-i modprobe usb-storage", True),
+        ("  insmod /lib/modules/x/usb-storage.ko", True),
+        ("modprobe -v usb-storage", False),
+        ("modprobe -r --ignore-remove usb-storage", False),
+        ("# insmod usb-storage.ko", False),
+        (": # put out of use: insmod usb-storage.ko", False),
+    ],
+)
+def test_check_and_remedy_know_a_line_that_goes_around_the_rule(line: str, around: bool) -> None:
+    script = kernel_modules.script(["usb-storage", "uas"], [], [])
+    found = re.search(r"grep -rIHE '([^']*)'", script)
+    assert found
+    remedy = (root() / "roles/usb/files/refusal.sh").read_text(encoding="utf-8")
+    functions = "".join(re.findall(r"(?ms)^(?:pattern|around)\(\) \{.*?^\}\n", remedy))
+    other = subprocess.run(
+        ["sh", "-c", f"{functions}around usb-storage uas"], capture_output=True, text=True, check=True
+    )
+    for pattern in (found[1], other.stdout):
+        done = subprocess.run(["grep", "-qE", pattern], input=line, text=True, check=False)
+        assert done.returncode == (0 if around else 1), pattern
 
 
 def test_a_commented_line_goes_around_nothing() -> None:

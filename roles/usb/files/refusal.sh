@@ -23,6 +23,19 @@ refused() { # MODULE [OPTION...]
   return 1
 }
 
+# Options under which modprobe reads what lasts over a boot, where /run says something too.
+lasting() {
+  if ! ls /run/modprobe.d/*.conf > /dev/null 2>&1; then return; fi
+  for folder in /etc /usr/local/lib /usr/lib /lib; do
+    if [ -d "$folder/modprobe.d" ]; then printf '%s %s\n' -C "$folder/modprobe.d"; fi
+  done
+}
+
+around() { # MODULE... : an expression for a line that loads one past its rule
+  printf '%s' '^[^#]*(insmod|MODPROBE_OPTIONS|modprobe[^#]*[[:space:]](--(ignore-i|c|di)|-[a-zA-Z]*[iCd]))'
+  printf '.*(%s)([^[:alnum:]]|$)' "$(pattern "$@")"
+}
+
 configurations() {
   for folder in /etc /run /usr/local/lib /usr/lib /lib; do
     find "$folder/modprobe.d" -maxdepth 1 -name '*.conf' 2> /dev/null || true
@@ -60,8 +73,8 @@ conflicts() { # MODULE...
 }
 
 bypasses() { # MODULE...
-  grep -rlE "^[^#]*(insmod|modprobe[^#]*(--ignore-install|[[:space:]]-i[[:space:]])).*($(pattern "$@"))([^[:alnum:]]|\$)" \
-    /etc/udev/rules.d /etc/crontab /etc/cron.d /var/spool/cron /etc/rc.local 2> /dev/null || true
+  grep -rIlE "$(around "$@")" /etc/udev/rules.d /etc/systemd/system /etc/crontab /etc/cron.* /etc/anacrontab /etc/rc.local \
+    /etc/init.d /etc/modprobe.d /var/spool/cron 2> /dev/null || true
 }
 
 images() {
@@ -96,7 +109,8 @@ stale() { # IMAGE MODULE... : whether the image carries one of the modules witho
 case $mode in
   report)
     for module; do
-      if ! refused "$module"; then echo "rule $module"; open=yes; fi
+      # shellcheck disable=SC2046 # options
+      if ! refused "$module" || ! refused "$module" $(lasting); then echo "rule $module"; open=yes; fi
     done
     if [ "${open:-no}" = yes ]; then conflicts "$@" | sort -u | sed 's/^/conflict /'; fi
     bypasses "$@" | sort -u | sed 's/^/conflict /'
@@ -121,9 +135,11 @@ case $mode in
     esac
     new=$(mktemp "${target%/*}/.medsec.XXXXXXXX")
     trap 'rm -f "$new"' EXIT
-    bypass="^[^#]*(insmod|modprobe[^#]*(--ignore-install|[[:space:]]-i[[:space:]])).*($(pattern "$@"))([^[:alnum:]]|\$)"
+    bypass=$(around "$@")
+    # In a script the line gives way to a command that does nothing, so that what is around it stays whole.
+    if [ "$(head -c 2 "$file")" = '#!' ]; then marker=": $marker"; fi
     while IFS= read -r line || [ -n "$line" ]; do
-      if speaks_of "$line" "$@" || { [ "${file##*.}" != conf ] && printf '%s\n' "$line" | grep -qE "$bypass"; }; then
+      if speaks_of "$line" "$@" || printf '%s\n' "$line" | grep -qE "$bypass"; then
         printf '%s%s\n' "$marker" "$line"
       else
         printf '%s\n' "$line"
@@ -132,6 +148,7 @@ case $mode in
     chmod --reference="$file" "$new"
     chown --reference="$file" "$new"
     mv -fT "$new" "$target"
+    case $target in */systemd/*) systemctl daemon-reload ;; esac
     ;;
   unload)
     mounted=$(for disk in /sys/block/*; do

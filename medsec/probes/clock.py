@@ -21,7 +21,7 @@ zone=$1; shift
 echo '== processes'
 ls -l /proc/[0-9]*/exe 2> /dev/null | sed -n 's,^.* /proc/\([0-9]*\)/exe -> \(.*\)$,\1 \2,p' | while read -r number program; do
   case ${program##*/} in
-    chronyd* | systemd-timesyncd* | ntpd* | openntpd* | ptp4l* | phc2sys* | timemaster* | ntpdate* | sntp* | busybox*) ;;
+    chronyd* | systemd-timesyncd* | ntpd* | ntp-daemon* | openntpd* | ptp4l* | phc2sys* | timemaster* | ntpdate* | sntp* | htpdate* | busybox*) ;;
     *) continue ;;
   esac
   arguments=$(tr '\0' ' ' < "/proc/$number/cmdline")
@@ -57,7 +57,7 @@ if systemctl -q is-active chrony.service chronyd.service; then
   if [ -z "$file" ]; then for file in /etc/chrony/chrony.conf /etc/chrony.conf; do [ ! -e "$file" ] || break; done; fi
   configuration=$(chronyd -p -f "$file") || exit 1
   printf '%s\n' "$configuration"
-  printf '%s\n' "$configuration" | awk 'tolower($1) == "sourcedir" { print $2 }' | while read -r folder; do
+  printf '%s\n' "$configuration" | awk 'tolower($1) == "sourcedir" { for (i = 2; i <= NF; i++) print $i }' | while read -r folder; do
     cat "$folder"/*.sources 2> /dev/null
   done
 fi
@@ -191,7 +191,7 @@ def parse(answer: str, zone: str) -> Clock:
 
 def _daemon(line: str) -> Daemon:
     number, unit, program, arguments = line.split("\t")
-    hands_off = "chronyd" in program and "-x" in arguments.split()
+    hands_off = "chronyd" in program and any(re.fullmatch("-[46dmnqQrRs]*x", word) for word in arguments.split())
     return Daemon(int(number), unit, program, hands_off)
 
 
@@ -217,7 +217,8 @@ def _chrony(sections: dict[str, list[str]]) -> Following:
     # A source that was given by a name is known by either.
     aliases = {row[2]: name[2] for row, name in zip(rows, names, strict=False)}
     shown = {row[2]: row[2] if row[2] in configured else aliases.get(row[2], row[2]) for row in rows}
-    selected = next((shown[row[2]] for row in rows if row[1] == "*"), "")
+    # chrony goes on naming the last source that answered; its reach tells which of the last eight questions were answered.
+    selected = next((shown[row[2]] for row in rows if row[1] == "*" and row[5] != "0"), "")
     return Following(
         daemon="chrony",
         sources=tuple(shown.values()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from testinfra.host import Host
 
 from medsec.errors import ProbeError
 from medsec.probes.pam import Rule
+from medsec.probes.scheduled import Line
 from medsec.text import says
 
 MAIN = "/etc/security/faillock.conf"
@@ -28,6 +30,8 @@ class Settings:
     unlock_time: int
     root_unlock_time: int | None  # None where root is not locked at all
     folder: str
+    # The group whose members are locked as root is, for root's time; "" where there is none.
+    admin_group: str
     # Where each value was set: "default", the line, or the configuration file.
     origin: Mapping[str, str]
 
@@ -42,7 +46,7 @@ def settings(rule: Rule, configurations: Mapping[str, Mapping[str, str]]) -> Set
     origin: dict[str, str] = {}
     arguments = dict(argument.partition("=")[::2] for argument in rule.arguments)
     for source, found in ((path, configurations.get(path, {})), (str(rule), arguments)):
-        for name in (*_NUMBERS, *_FLAGS, "dir"):
+        for name in (*_NUMBERS, *_FLAGS, "dir", "admin_group"):
             if name in found:
                 values[name], origin[name] = found[name], source
     numbers = {name: _number(values[name], name, origin[name]) for name in _NUMBERS if name in values}
@@ -58,6 +62,7 @@ def settings(rule: Rule, configurations: Mapping[str, Mapping[str, str]]) -> Set
         unlock_time=numbers["unlock_time"],
         root_unlock_time=root,
         folder=values.get("dir") or "/run/faillock",
+        admin_group=values.get("admin_group", ""),
         origin={name: origin.get(name, "default") for name in _NUMBERS},
     )
 
@@ -94,30 +99,29 @@ def configurations(host: Host, lines: Iterable[Rule]) -> dict[str, dict[str, str
 
 
 def unusable(host: Host, folders: Sequence[str]) -> list[str]:
-    """Return the folders in which failures cannot be counted: no folder, not writable, and no parent to make it in."""
+    """Return where failures cannot be counted: what is no folder, or not writable with no parent to make it in, and
+    what is no file where an account's tally belongs."""
     answer = host.run(
         f'for f in {shlex.join(folders)}; do if [ -d "$f" ]; then test -w "$f"; '
-        'else [ ! -e "$f" ] && [ -d "${f%/*}" ] && [ -w "${f%/*}" ]; fi || echo "$f"; done'
+        'else [ ! -e "$f" ] && [ -d "${f%/*}" ] && [ -w "${f%/*}" ]; fi || echo "$f"; '
+        'if [ -d "$f" ]; then find -H "$f" -mindepth 1 ! -type f; fi; done'
     )
     if answer.rc != 0:
         raise ProbeError(says(en=f"{folders}: {answer.stderr.strip()}", zh=f"{folders}：{answer.stderr.strip()}"))
     return list(answer.stdout.splitlines())
 
 
-# Where jobs of the site are written down; comments are left out.
-_JOBS = (
-    "export LC_ALL=C; grep -rIHnE '^[^#]*(faillock([[:space:]].*)?[[:space:]]--reset|(rm|find)[[:space:]].*/run/faillock)' "
-    "/etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /var/spool/cron "
-    "/etc/systemd/system /usr/local/bin /usr/local/sbin 2> /dev/null"
-)
+def resets(lines: Iterable[Line], folders: Sequence[str]) -> list[str]:
+    """Return the scheduled lines that take counts and locks back, each as FILE:NUMBER: TEXT.
 
-
-def resets(host: Host) -> list[str]:
-    """Return the scheduled lines that take counts and locks back, each as FILE:NUMBER:TEXT."""
-    answer = host.run(_JOBS)
-    if answer.rc > 2 or (answer.rc == 2 and not answer.stdout and answer.stderr):
-        raise ProbeError(says(en=f"grep: {answer.stderr.strip()}", zh=f"grep：{answer.stderr.strip()}"))
-    return list(answer.stdout.splitlines())
+    + folders: where failures are counted
+    """
+    tallies = "|".join(map(re.escape, ["/faillock", *folders]))
+    taken_back = re.compile(
+        r"\bfaillock\b.*--reset"
+        rf"|\b(rm|find|unlink|shred|truncate|mv|ln|cp|tmpreaper|tmpwatch)\s[^;&#]*({tallies})|>\s*\S*({tallies})/"
+    )
+    return [str(line) for line in lines if taken_back.search(line.meaning)]
 
 
 def parse(text: str) -> dict[str, str]:

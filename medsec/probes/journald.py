@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from medsec.text import says
 DAY = 86400.0
 # What journald.conf(5) gives a journal without settings: shares of its file system, each at most 4 GiB.
 _MAX_USE_SHARE, _KEEP_FREE_SHARE, _SHARE_LIMIT = 0.10, 0.15, 4 * 1024**3
+# The size at which it begins another file, where nothing is set: an eighth of its limit, between these.
+_MIN_FILE_SIZE, _MAX_FILE_SIZE = 512 * 1024, 128 * 1024**2
 _LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
 # A journald of its own serves each namespace (LogNamespace=); it reads journald@NAMESPACE.conf.
@@ -31,6 +34,7 @@ for unit in systemd-journald.service $(systemctl list-units --all --plain --no-l
   echo "pid $pid"
   if [ "$pid" != 0 ]; then
     echo "started $(( $(date +%s) - $(ps -o etimes= -p "$pid") ))"
+    echo "said $(journalctl -q ${space:+--namespace="$space"} -o short-unix _PID="$pid" MESSAGE_ID=f77379a8490b408bbe5f6940505a777b | tail -n 1 | cut -d' ' -f1)"
     ls -l "/proc/$pid/fd" | sed -n 's,^.* -> \(.*\.journal\)$,open \1,p'
   fi
   echo "now $(date +%s)"
@@ -38,6 +42,7 @@ for unit in systemd-journald.service $(systemctl list-units --all --plain --no-l
   stat -f -L -c 'disk %S %b %a' $place
   stat -f -L -c 'type %T' $place
   if [ -d "$folder" ]; then
+    stat -f -L -c 'type %T' "$folder"
     echo "used $(du -s -B1 "$folder" | cut -f1)"
     echo "oldest $(journalctl -q -D "$folder" -o short-unix | head -n 1 | cut -d. -f1)"
   fi
@@ -45,7 +50,7 @@ for unit in systemd-journald.service $(systemctl list-units --all --plain --no-l
   config=$(systemd-analyze --no-pager cat-config "systemd/$name" 2> /dev/null || true)
   { printf '%s\n' "$config" | sed -n 's,^# \(/.*\.conf\)$,\1,p'
     for folder in /etc /run /usr/local/lib /usr/lib; do echo "$folder/systemd/$name.d"; done; } |
-    while read -r path; do if [ -e "$path" ]; then stat -L -c 'changed %Z %n' "$path"; fi; done
+    while read -r path; do if [ -e "$path" ]; then stat -L -c 'changed %.6Z %n' "$path"; fi; done
   echo "---- settings"
   printf '%s\n' "$config"
 done
@@ -99,8 +104,8 @@ class Journal:
         return int(self.facts.get("used", "0"))
 
     @property
-    def room(self) -> int:
-        """Return how many bytes it may occupy, by its own limit and by what it must leave free."""
+    def room(self) -> float:
+        """Return how many bytes it may occupy, by its own limits and by what it must leave free."""
         block, blocks, free = (int(word) for word in self.facts["disk"].split())
         disk = block * blocks
         limit = (
@@ -113,7 +118,15 @@ class Journal:
             if "SystemKeepFree" in self.settings
             else _share(disk, _KEEP_FREE_SHARE)
         )
-        return min(limit, max(self.used + block * free - keep, 0))
+        return min(limit, max(self.used + block * free - keep, 0), self._files_hold(limit))
+
+    def _files_hold(self, limit: int) -> float:
+        """Return how many bytes its files hold together: so many, each of the size at which the next one is begun."""
+        count = int(self.settings.get("SystemMaxFiles", "100"))
+        each = min(limit // 8, _MAX_FILE_SIZE)
+        if "SystemMaxFileSize" in self.settings:
+            each = size(self.settings["SystemMaxFileSize"])
+        return count * max(each, _MIN_FILE_SIZE) if count else math.inf
 
     def needs(self, days: int) -> int | None:
         """Return how many bytes `days` days take at its own pace; None before a week has shown the pace."""
@@ -131,9 +144,12 @@ class Journal:
     @property
     def unread(self) -> list[str]:
         """Return the settings files and folders that changed after the daemon started: it reads them only then."""
-        started = float(self.facts.get("started", "inf"))
-        # `ps` counts whole seconds; a file written within the second of the start is not late.
-        return sorted(path for path, when in self.changed.items() if when > started + 1)
+        # `ps` counts whole seconds; the journal says when its daemon had read them, unless that record is gone.
+        read = float(self.facts.get("started", "inf")) + 1
+        said = float(self.facts.get("said") or 0)
+        if said > read - 3:
+            read = said
+        return sorted(path for path, when in self.changed.items() if when > read)
 
 
 def journals(host: Host) -> list[Journal]:

@@ -61,6 +61,7 @@ class Rule:
     keeps: int | None  # rotated files; None: never deletes one
     earlier: bool = False  # `maxsize`: a large file does not wait for its day
     max_age: int | None = None  # days after which a rotated file is deleted
+    folder: str = ""  # where rotated files go (`olddir`), if not beside the log
 
     def days(self, interval: float, forced: bool = False) -> float:
         """Return for how many days a record is kept at the very least, where logrotate runs every `interval` days.
@@ -68,6 +69,8 @@ class Rule:
         One run rotates a file at most once. So a rule by size, or a rule that is forced, still keeps as many intervals
         as it keeps files.
         """
+        if re.match(r"/(run|tmp|var/run|var/tmp|dev/shm)(/|$)", self.folder):
+            return 0  # gone with the next start, or cleaned
         counted = self._counted(interval, forced)
         return counted if self.max_age is None else min(counted, self.max_age)
 
@@ -95,6 +98,7 @@ class Rule:
         words = [self.every, f"rotate {-1 if self.keeps is None else self.keeps}"]
         words += ["maxsize"] if self.earlier else []
         words += [f"maxage {self.max_age}"] if self.max_age is not None else []
+        words += [f"olddir {self.folder}"] if self.folder else []
         return ", ".join(words)
 
 
@@ -105,6 +109,7 @@ class Ruling:
     rules: tuple[Rule, ...]
     complaints: tuple[str, ...]
     scripts: tuple[Line, ...]
+    compressors: tuple[str, ...] = ()  # programs that are none of the known ones
 
 
 @dataclass(frozen=True)
@@ -280,7 +285,17 @@ def parse_ruling(output: str) -> Ruling:
             reader.walk(path)
     never_removes = any(re.search(r"^\s*rotate[\s=]+\"?-", text, re.MULTILINE) for text in texts.values())
     rules = tuple(_rules(said, reader.blocks, never_removes))
-    return Ruling(rules, tuple(_complaints(said)), tuple(reader.scripts))
+    return Ruling(rules, tuple(_complaints(said)), tuple(reader.scripts), tuple(_compressors(texts)))
+
+
+_COMPRESSORS = ("gzip", "pigz", "bzip2", "pbzip2", "xz", "lzma", "zstd", "lz4", "lzop")
+
+
+def _compressors(texts: Mapping[str, str]) -> Iterator[str]:
+    for text in texts.values():
+        for name in re.findall(r"^\s*compresscmd[\s=]+\"?([^\s\"]+)", text, re.MULTILINE):
+            if name.rsplit("/", 1)[-1] not in _COMPRESSORS:
+                yield name
 
 
 def _complaints(said: str) -> Iterator[str]:
@@ -338,7 +353,8 @@ def _rules(said: str, blocks: list[tuple[str, int | None]], never_removes: bool)
                 )
             )
         keeps = _keeps(pattern, found[3], never_removes)
-        yield Rule(pattern, found[2], keeps, "are rotated earlier" in found[3], age)
+        moved = re.search(r"\bolddir is ([^\s,]+)", found[3])
+        yield Rule(pattern, found[2], keeps, "are rotated earlier" in found[3], age, moved[1] if moved else "")
 
 
 def _keeps(pattern: str, words: str, never_removes: bool) -> int | None:

@@ -14,7 +14,10 @@ from medsec.probes.pam import Action, Rule, Step
 STRENGTH = frozenset({"pam_pwquality", "pam_cracklib", "pam_passwdqc"})
 # Modules that take a password and check it, and (in password stacks) store a new one.
 PASSWORD = frozenset(
-    {"pam_unix", "pam_unix2", "pam_sss", "pam_ldap", "pam_krb5", "pam_winbind", "pam_systemd_home", "pam_mysql"}
+    {
+        *("pam_unix", "pam_unix2", "pam_sss", "pam_ldap", "pam_krb5", "pam_winbind", "pam_systemd_home"),
+        *("pam_mysql", "pam_pgsql", "pam_userdb", "pam_pwdfile", "pam_radius_auth", "pam_tacplus"),
+    }
 )
 # Modules that let somebody in for another reason than a password.
 OTHER_PROOF = frozenset(

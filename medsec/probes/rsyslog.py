@@ -22,7 +22,7 @@ pid=$(systemctl show --property=MainPID --value rsyslog.service)
 found_in() { # TIME MESSAGE
   for link in /proc/"$pid"/fd/*; do
     file=$(readlink "$link") || continue
-    case $file in /dev/* | *' (deleted)' | *:\[*) continue ;; /*) ;; *) continue ;; esac
+    case $file in /dev/* | /run/* | /tmp/* | *' (deleted)' | *:\[*) continue ;; /*) ;; *) continue ;; esac
     for place in "$file" "$file.1" "$file"-20*; do
       if [ -f "$place" ] && [ "$(stat -c %Y "$place")" -ge $(($1 - 2)) ] && grep -qF -- "$2" "$place"; then printf '%s\n' "$file"; return; fi
     done
@@ -46,6 +46,7 @@ try() { # NAME MATCH...
 if [ "$pid" != 0 ]; then
   ls -l "/proc/$pid/fd" | sed -n 's,^.* -> \(/.*(deleted)\)$,deleted=\1,p' | grep -vE '^deleted=/(proc|dev|memfd:|run)'
   try auth SYSLOG_FACILITY=4 SYSLOG_FACILITY=10
+  try login --since=-10min SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session
   try system SYSLOG_FACILITY=3 _PID=1
 fi
 echo '==== end'
@@ -75,7 +76,7 @@ class Rsyslog:
         return ", ".join(filter(None, (self.facts.get("ActiveState"), self.facts.get("UnitFileState"))))
 
     def lost(self, kind: str) -> str | None:
-        """Return a record of `kind` ("auth" or "system") that the journal has and rsyslog's files lack, else None."""
+        """Return a record of `kind` ("auth", "login" or "system") that the journal has and rsyslog's files lack, else None."""
         return self.facts.get(f"{kind}-record") if self.facts.get(kind) == "lost" else None
 
     def require_proof(self) -> None:

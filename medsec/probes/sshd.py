@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+import math
 import re
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -15,15 +18,27 @@ from medsec.text import says
 DEFAULT_CONFIG = "/etc/ssh/sshd_config"
 _SEPARATOR = "==== medsec ===="
 
-# One listening socket a line: process id, executable, arguments. The daemon shows its own command line in its title
-# ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups"). A socket-activated sshd has no process of its own:
-# systemd listens, and the configuration is read anew for each connection.
+# One listening process a line: its id, executable, whether it sees the files that we see, and arguments. The daemon shows
+# its own name and command line in its title ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups"). An sshd that systemd
+# starts for each connection has no process of its own: process 1 listens, and the unit tells the command.
 _LISTENERS = r"""
 export LC_ALL=C
+command -v ss > /dev/null || exit 3
 ss -H -lntp | grep -oE 'pid=[0-9]+' | sort -u | cut -d= -f2 | while read -r pid; do
   exe=$(readlink "/proc/$pid/exe") || continue
-  printf '%s\t%s\t%s\n' "$pid" "$exe" "$(tr '\0' ' ' < "/proc/$pid/cmdline")"
+  if [ "/proc/$pid/ns/mnt" -ef /proc/self/ns/mnt ]; then sees=same; else sees=other; fi
+  printf '%s\t%s\t%s\t%s\n' "$pid" "$exe" $sees "$(tr '\0' ' ' < "/proc/$pid/cmdline")"
 done
+systemctl list-units --type=socket --state=active --plain --no-legend | while read -r unit _; do
+  for service in "${unit%.socket}@medsec.service" $(systemctl show --property=Triggers --value "$unit"); do
+    [ "$(systemctl show --property=MainPID --value "$service")" = 0 ] || continue
+    what=$(systemctl show --property=ExecStart --property=Environment --property=EnvironmentFiles "$service")
+    case $what in *ssh*) ;; *) continue ;; esac
+    printf '%s\n' "$what" | sort -r
+    printf '%s\n' "$what" | sed -n 's/^EnvironmentFiles=\(.*\) (.*/\1/p' | while read -r file; do cat "$file" 2> /dev/null; done
+  done
+done
+true
 """
 
 
@@ -34,28 +49,33 @@ class Daemon:
     pid: int
     executable: str
     options: tuple[str, ...]
+    # Whether it sees other files than we do: a unit may lay its own over /etc/ssh.
+    apart: bool = False
 
     @property
     def is_openssh(self) -> bool:
-        return self.executable.removesuffix(" (deleted)").endswith("/sshd")
+        return self.executable.removesuffix(" (deleted)").rsplit("/", 1)[-1] not in OTHER_SSH_SERVERS
 
     @property
     def config(self) -> str:
         """Return the path of its configuration file: `-f FILE` where it was started so."""
-        given = [value for flag, value in zip(self.options, self.options[1:], strict=False) if flag == "-f"]
-        return given[-1] if given else DEFAULT_CONFIG
+        return next((value for flag, value in reversed(self.option_values) if flag == "-f"), DEFAULT_CONFIG)
 
     @property
     def override(self) -> tuple[str, ...]:
         """Return the options that change its settings (`-f FILE`, `-o Name=value`), to ask `sshd -T` the same."""
-        words: list[str] = []
-        rest = iter(self.options)
-        for word in rest:
-            if word in ("-f", "-o"):
-                words += [word, next(rest, "")]
-            elif word.startswith("-o"):
-                words.append(word)
-        return tuple(words)
+        return tuple(word for pair in self.option_values for word in pair)
+
+    @property
+    def option_values(self) -> list[tuple[str, str]]:
+        """Its options -f, -o and -p with their values, as getopt(3) takes them: `-f FILE`, `-fFILE`, `-Def FILE`."""
+        found = []
+        # sshd takes no other words: what does not begin with a dash belongs to the option before it.
+        for group in re.findall(r"(?:^|(?<=\x00))-[^\x00]+(?:\x00(?!-)[^\x00]*)*", "\0".join(self.options)):
+            letters = re.match(r"-([46DGQRTVdeiqrt]*)([fop])\x00?(.*)", group, re.DOTALL)
+            if letters:
+                found.append((f"-{letters[2]}", letters[3].replace("\0", " ")))
+        return found
 
 
 OTHER_SSH_SERVERS = ("dropbear", "tinysshd", "lshd", "wolfsshd")
@@ -75,33 +95,86 @@ def daemons(host: Host) -> list[Daemon]:
             )
         )
     found = parse_listeners(answer.stdout)
-    if not found and _systemd_listens_for_ssh(host):
-        found = [Daemon(pid=1, executable="/usr/sbin/sshd", options=())]
     if not found:
         raise ProbeError(
             says(en="no SSH daemon is listening on this host", zh="该主机上没有正在监听的 SSH 服务进程")
+        )
+    apart = [daemon for daemon in found if daemon.apart]
+    if apart:
+        raise ProbeError(
+            says(
+                en=f"sshd (pid {apart[0].pid}) sees other files than we do (a mount namespace of its own), so that its "
+                "settings cannot be asked; take BindPaths= and the like from its unit",
+                zh=f"sshd（进程 {apart[0].pid}）运行在独立的挂载命名空间中，无法查询其配置；请去除其服务单元中的 BindPaths= 等设置",
+            )
         )
     return found
 
 
 def parse_listeners(output: str) -> list[Daemon]:
-    """Return the SSH daemons among listening processes, given as lines of pid, executable and command line."""
+    """Return the SSH daemons among listening processes and the services that systemd starts for a connection.
+
+    + output: lines of pid, executable, `same` or `other`, and command line; then the properties of services as
+      `systemctl show` prints them, each followed by the text of its environment files
+    """
     found = []
+    service: list[str] = []
     for line in output.splitlines():
-        pid, executable, arguments = line.split("\t", 2)
-        name = executable.removesuffix(" (deleted)").rsplit("/", 1)[-1]
-        if name == "sshd":
-            title = re.match(r"sshd: (.*?) \[listener\]", arguments)
-            words = shlex.split(title.group(1) if title else arguments)
-            found.append(Daemon(int(pid), executable, tuple(words[1:])))
-        elif name in OTHER_SSH_SERVERS:
-            found.append(Daemon(int(pid), executable, tuple(arguments.split()[1:])))
-    return found
+        if re.match(r"[0-9]+\t", line):
+            pid, executable, sees, arguments = line.split("\t", 3)
+            name = executable.removesuffix(" (deleted)").rsplit("/", 1)[-1]
+            title = re.match(r"\S+: (/.*?) \[listener\] [0-9]+ of", arguments)
+            if name == "sshd" or title:
+                words = shlex.split(title.group(1) if title else arguments)
+                found.append(Daemon(int(pid), executable, tuple(words[1:]), apart=sees == "other"))
+            elif name in OTHER_SSH_SERVERS:
+                found.append(Daemon(int(pid), executable, tuple(arguments.split()[1:])))
+        elif line.startswith("ExecStart="):
+            found += _started(service)
+            service = [line]
+        else:
+            service.append(line)
+    return list(dict.fromkeys([*found, *_started(service)]))
 
 
-def _systemd_listens_for_ssh(host: Host) -> bool:
-    answer = host.run("systemctl is-active --quiet ssh.socket || systemctl is-active --quiet sshd.socket")
-    return bool(answer.rc == 0)
+def _started(service: list[str]) -> list[Daemon]:
+    """Return the SSH daemon that systemd starts for each connection, from what `systemctl show` says of its service."""
+    command = re.search(r"path=(\S+) ; argv\[\]=(.*?) ; ignore_errors", service[0]) if service else None
+    if not command or not re.search(rf"(^|[/ ])({'|'.join(('sshd', *OTHER_SSH_SERVERS))})( |$)", command[2]):
+        return []
+    name = command[1].rsplit("/", 1)[-1]
+    if name != "sshd" and name not in OTHER_SSH_SERVERS:
+        raise ProbeError(
+            says(
+                en=f"systemd starts an SSH server for each connection by {command[2]!r}; let the unit start sshd itself",
+                zh=f"systemd 以 {command[2]!r} 为每个连接启动 SSH 服务，无法核查；请在服务单元中直接启动 sshd",
+            )
+        )
+    values: dict[str, str] = {}
+    for line in service[1:]:
+        name, _, value = line.partition("=")
+        pairs = shlex.split(value) if name == "Environment" else [line]
+        for pair in pairs:
+            name, equals, value = pair.strip().partition("=")
+            if equals and re.fullmatch(r"[A-Za-z_]\w*", name):
+                values[name] = " ".join(shlex.split(value))
+    words = re.sub(r"\$\{?(\w+)\}?", lambda match: values.get(match[1], ""), command[2])
+    return [Daemon(1, command[1], tuple(shlex.split(words)[1:]))]
+
+
+def superusers(host: Host) -> list[str]:
+    """Return the accounts with the user id 0, `root` first: sshd holds all of them for root."""
+    answer = host.run("getent passwd")
+    rows = [line.split(":") for line in answer.stdout.splitlines()]
+    names = [row[0] for row in rows if len(row) > 2 and row[2] == "0"]
+    if answer.rc != 0 or not names:
+        raise ProbeError(
+            says(
+                en=f"getent passwd failed: {answer.stderr.strip()}",
+                zh=f"getent passwd 失败：{answer.stderr.strip()}",
+            )
+        )
+    return sorted(set(names), key=lambda name: (name != "root", name))
 
 
 def config_texts(host: Host, daemon: Daemon) -> dict[str, str]:
@@ -139,66 +212,108 @@ def _included(text: str) -> list[str]:
     return [
         pattern
         for line in text.splitlines()
-        if (match := re.match(r"\s*include[\s=]+(.+)", line, re.IGNORECASE))
+        if (match := re.match(r"\s*\"?include\"?[\s=]+(.+)", line, re.IGNORECASE))
         for pattern in shlex.split(match.group(1), comments=True)
     ]
 
 
-def connections(texts: dict[str, str], user: str) -> list[str]:
-    """Return `sshd -C` specifications under which each `Match` block of the configuration would be met.
+_ORDINARY = {"host": "client.invalid", "addr": "192.0.2.1", "laddr": "192.0.2.2", "lport": "22"}
+_MOST_CONNECTIONS = 600
 
-    The first is an ordinary connection; so a setting that only one address, host name or port gets is seen too.
+
+def connections(texts: dict[str, str], users: Sequence[str], daemon: Daemon) -> list[dict[str, str]]:
+    """Return connections (as `sshd -C` takes them) that meet each `Match` block, and that meet none, for each user.
+
+    The first is an ordinary one. What a block is for is combined with what another is for, and what a block leaves out
+    (`!10.1.1.1`), where a network begins and ends, and each port of the daemon are tried: a setting that holds for one
+    of them only is seen. Raises ProbeError where that makes too many.
     """
-    ordinary = {"user": user, "host": "client.invalid", "addr": "192.0.2.1", "laddr": "192.0.2.2", "lport": "22"}
-    specifications = [ordinary]
-    for text in texts.values():
-        for line in text.splitlines():
-            match = re.match(r"\s*match[\s=]+(.+)", line, re.IGNORECASE)
-            if match:
-                specifications += [{**ordinary, **case} for case in _cases(match.group(1))]
-    unique = {",".join(f"{key}={value}" for key, value in case.items()): None for case in specifications}
-    return list(unique)
+    lines = [line for text in texts.values() for line in text.splitlines()]
+    values: dict[str, list[str]] = {key: [value] for key, value in _ORDINARY.items()}
+    for line in lines:
+        match = re.match(r"\s*\"?match\"?[\s=]+(.+)", line, re.IGNORECASE)
+        if match:
+            words = shlex.split(match.group(1).replace("=", " "), comments=True)
+            for name, patterns in zip(words[::2], words[1::2], strict=False):
+                key = _CRITERIA.get(name.lower())
+                if key:
+                    values[key] += [
+                        example for pattern in patterns.split(",") for example in _examples(key, pattern)
+                    ]
+    for key, other in (("addr", "2001:db8::1"), ("laddr", "2001:db8::2")):
+        values[key] += [other] if len(values[key]) > 1 else []
+    if len(values["lport"]) > 1:
+        said = [*lines, *(value for flag, value in daemon.option_values if flag == "-o")]
+        ports = [found[1] for line in said if (found := _PORT.match(line))]
+        ports += [value for flag, value in daemon.option_values if flag == "-p"]
+        values["lport"] = [*(ports or ["22"]), *values["lport"][1:]]
+    choices = [list(dict.fromkeys(row)) for row in ([*users], *values.values())]
+    if math.prod(map(len, choices)) > _MOST_CONNECTIONS:
+        raise ProbeError(
+            says(
+                en=f"the Match blocks of sshd make more than {_MOST_CONNECTIONS} cases to try; put settings for all of "
+                "them before the first block, or use fewer blocks",
+                zh=f"sshd 的 Match 块组合超过 {_MOST_CONNECTIONS} 种情形，无法逐一核查；请精简 Match 块",
+            )
+        )
+    return [dict(zip(("user", *values), case, strict=True)) for case in product(*choices)]
 
 
-_CRITERIA = {"address": "addr", "host": "host", "localaddress": "laddr", "localport": "lport"}
+_CRITERIA = {
+    "address": "addr",
+    "host": "host",
+    "localaddress": "laddr",
+    "localport": "lport",
+    "rdomain": "rdomain",
+}
+_PORT = re.compile(r"\s*\"?(?:port|listenaddress[\s=]+\S*?:(?=[0-9]+\s*$))\"?[\s=]*\"?([0-9]+)", re.IGNORECASE)
 
 
-def _cases(criteria: str) -> list[dict[str, str]]:
-    words = shlex.split(criteria.replace("=", " "), comments=True)
-    choices: list[list[tuple[str, str]]] = []
-    for name, values in zip(words[::2], words[1::2], strict=False):
-        key = _CRITERIA.get(name.lower())
-        if key:
-            choices.append([(key, _example(value)) for value in values.split(",") if not value.startswith("!")])
-    return [dict(case) for case in product(*choices)]
+def _examples(key: str, pattern: str) -> list[str]:
+    """Return values that the pattern or CIDR network matches, whether it is one that a block wants or leaves out."""
+    pattern = pattern.removeprefix("!")
+    if "/" in pattern:
+        try:
+            network = ipaddress.ip_network(pattern, strict=False)
+        except ValueError:
+            return [pattern.partition("/")[0]]
+        return [str(network.network_address), str(network.broadcast_address)]
+    return [pattern.replace("*", "1").replace("?", "1")]
 
 
-def _example(pattern: str) -> str:
-    """Return a value that the pattern or CIDR network matches."""
-    address, slash, _ = pattern.partition("/")
-    if slash:
-        return address
-    return pattern.replace("*", "1").replace("?", "1")
-
-
-def effective(host: Host, daemon: Daemon, specifications: list[str]) -> list[dict[str, list[str]]]:
-    """Return what `sshd -T` says of each connection specification: setting (lower case) to its values.
+def effective(host: Host, daemon: Daemon, cases: Sequence[Mapping[str, str]]) -> list[dict[str, list[str]]]:
+    """Return what `sshd -T` says of who may log in, for each connection: setting (lower case) to its values.
 
     Asked with the options that the running daemon was started with. Raises ProbeError when sshd refuses.
     """
     binary = shlex.quote(daemon.executable.removesuffix(" (deleted)"))
-    override = shlex.join(daemon.override)
-    asked = "; ".join(
-        f"echo {shlex.quote(_SEPARATOR)}; {binary} -T {override} -C {shlex.quote(case)} 2>&1 || echo {_SEPARATOR}failed"
-        for case in specifications
+    asked = " ".join(shlex.quote(specification(case)) for case in cases)
+    answer = host.run(
+        f'export LC_ALL=C; for case in {asked}; do said=$({binary} -T {shlex.join(daemon.override)} -C "$case" 2>&1) '
+        f"|| {{ echo {_SEPARATOR}failed; printf '%s\\n' \"$said\"; break; }}; echo {shlex.quote(_SEPARATOR)}; "
+        "printf '%s\\n' \"$said\" | grep -E '^(permitroot|denyu|allowu|usepam)'; done"
     )
-    answer = host.run(f"export LC_ALL=C; {asked}")
-    if f"{_SEPARATOR}failed" in answer.stdout:
-        problem = answer.stdout.replace(_SEPARATOR, "").strip().splitlines()[0]
+    found = [parse_settings(part) for part in answer.stdout.split(_SEPARATOR + "\n")[1:]]
+    if f"{_SEPARATOR}failed" in answer.stdout or len(found) != len(cases):
+        problem = answer.stdout.partition(f"{_SEPARATOR}failed")[2].strip() or answer.stderr.strip() or "-"
         raise ProbeError(
-            says(en=f"sshd -T cannot read its configuration: {problem}", zh=f"sshd -T 无法读取配置：{problem}")
+            says(
+                en=f"sshd -T cannot read its configuration: {problem.splitlines()[0]}",
+                zh=f"sshd -T 无法读取配置：{problem.splitlines()[0]}",
+            )
         )
-    return [parse_settings(part) for part in answer.stdout.split(_SEPARATOR + "\n")[1:]]
+    return found
+
+
+def names(pattern: str, user: str) -> bool:
+    """Return whether an entry of AllowUsers may be meant for `user`, from wherever he comes (`ro*`, `root@10.*`)."""
+    expression = re.escape(pattern.rpartition("@")[0] or pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, user) is not None
+
+
+def specification(case: Mapping[str, str]) -> str:
+    """Return a connection as `sshd -C` takes it."""
+    return ",".join(f"{key}={value}" for key, value in case.items())
 
 
 def parse_settings(output: str) -> dict[str, list[str]]:
@@ -214,22 +329,24 @@ def parse_settings(output: str) -> dict[str, list[str]]:
 _NORMAL = {"without-password": "prohibit-password"}
 
 
-def changed_since_load(host: Host, daemon: Daemon, paths: list[str]) -> list[str]:
-    """Return the configuration files that changed after the daemon last read them.
+def changed_since_load(host: Host, daemon: Daemon, texts: Mapping[str, str]) -> list[str]:
+    """Return the configuration files, and the folders of drop-ins, that changed after the daemon last read them.
 
     When it last read them is what its journal says ("Server listening", logged at start and at each reload), or its
     start where the journal is silent. A daemon that reads them for each connection (socket activation) is never late.
     """
     if daemon.pid == 1:
         return []
-    # A folder changes when a drop-in is removed from it.
-    folders = {path.rsplit("/", 1)[0] for path in paths} - {"/etc/ssh"}
-    names = shlex.join([*paths, *sorted(folders)])
+    # A folder changes when a drop-in is removed from it, also the last one.
+    patterns = [pattern for text in texts.values() for pattern in _included(text)]
+    folders = {("" if pattern.startswith("/") else "/etc/ssh/") + pattern for pattern in patterns}
+    names = shlex.join([*texts, *sorted({folder.rpartition("/")[0] for folder in folders})])
     script = (
         "export LC_ALL=C; "
         f"now=$(date +%s); age=$(ps -o etimes= -p {daemon.pid}); echo $((now - age)); "
         f"journalctl -q -o short-unix _PID={daemon.pid} | grep 'Server listening on' | tail -n 1 | cut -d' ' -f1; "
-        f"echo {_SEPARATOR}; stat -c '%.6Z %n' -- {names}"
+        f'echo {_SEPARATOR}; for f in {names}; do [ -e "$f" ] || f=${{f%/*}}; '
+        "stat -c '%.6Z %n' -- \"$f\"; stat -L -c '%.6Z %n' -- \"$f\"; done"
     )
     answer = host.run(script)
     times, separator, files = answer.stdout.partition(_SEPARATOR + "\n")
@@ -241,6 +358,12 @@ def changed_since_load(host: Host, daemon: Daemon, paths: list[str]) -> list[str
                 zh=f"无法判断 sshd（进程 {daemon.pid}）何时读取了配置：{answer.stderr.strip()}",
             )
         )
-    # `ps` counts whole seconds; a file written within the second of the start is not late.
-    last = max(loaded)
-    return [line.split(" ", 1)[1] for line in files.splitlines() if float(line.split(" ", 1)[0]) > last + 1]
+    changed = [line.split(" ", 1) for line in files.splitlines()]
+    return list(dict.fromkeys(name for when, name in changed if float(when) > _read_at(loaded)))
+
+
+def _read_at(loaded: Sequence[float]) -> float:
+    """Return when the settings were read: the daemon's start, in whole seconds by `ps`, and what the journal says."""
+    # What the journal says of an earlier process with the same id is older than the start.
+    exact = [when for when in loaded[1:] if when > loaded[0] - 2]
+    return exact[0] if exact else loaded[0] + 1

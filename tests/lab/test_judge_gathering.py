@@ -50,7 +50,10 @@ VOLATILE_OF = {
     "restore_drill_recent": ((r"(?m)^host\t[0-9]{10}\t", "host\tTIME\t"),),
     # The journal grows between the two; its newest records are what the host wrote last.
     "logs_kept_six_months": (
-        (r"(?m)^(now|started|oldest|used|auth-record=|system-record=|  Now:|disk [0-9]+ [0-9]+ ?).*$", r"\1"),
+        (
+            r"(?m)^(now|started|oldest|used|auth-record=|login-record=|system-record=|  Now:|disk [0-9]+ [0-9]+ ?).*$",
+            r"\1",
+        ),
     ),
 }
 # They list processes, and in both ways of asking there are others that ask: those that are in one list only are left

@@ -99,3 +99,17 @@ def test_a_wrong_zone_is_told(change: tuple[str, str]) -> None:
 def test_an_answer_that_stops_half_way_is_an_error() -> None:
     with pytest.raises(ProbeError, match="does not parse"):
         told(ANSWER.partition("== zone")[0])
+
+
+def test_a_source_that_answers_no_more_is_not_followed() -> None:
+    (following,) = told(ANSWER.replace("^,*,10.85.1.1,3,6,37,", "^,*,10.85.1.1,3,6,0,")).following
+    assert following.selected == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "told_to"), [("-F 1 -x", True), ("-nx", True), ("-F 1", False), ("-f /etc/x", False)]
+)
+def test_a_daemon_that_is_told_to_leave_the_clock_alone(options: str, told_to: bool) -> None:
+    heading = "== processes\n"
+    line = f"{heading}7\tchrony.service\t/usr/sbin/chronyd\t/usr/sbin/chronyd {options} \n"
+    assert told(ANSWER.replace(heading, line)).daemons[0].hands_off is told_to

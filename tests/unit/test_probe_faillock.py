@@ -58,3 +58,9 @@ def test_trials_are_read_and_a_strange_line_is_an_error() -> None:
     assert trial.said.endswith("| x")
     with pytest.raises(ProbeError, match="reported as"):
         login_attempts.parse("su: not found\n")
+
+
+def test_a_group_that_is_locked_for_roots_time_is_told() -> None:
+    found = faillock.settings(line("preauth"), {faillock.MAIN: {"admin_group": "users", "even_deny_root": ""}})
+    assert found.admin_group == "users"
+    assert faillock.settings(line("preauth"), {}).admin_group == ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medsec.errors import ProbeError
-from medsec.probes import journald, logrotate, rsyslog, scheduled
+from medsec.probes import faillock, journald, logrotate, rsyslog, scheduled
 from medsec.probes.scheduled import Line
 
 CAPTURED = Path(__file__).parent / "captured"
@@ -265,6 +265,45 @@ def test_sizes(text: str, size: int) -> None:
     assert journald.size(text) == size
 
 
+MOVED = NEWER.replace("earlier, (3 rotations)", "earlier, olddir is /run/old, (30 rotations)")
+
+
+def test_rotated_files_that_are_put_into_memory_are_not_kept() -> None:
+    rule = logrotate.parse_ruling(MOVED).rules[2]
+    assert (rule.folder, rule.days(1)) == ("/run/old", 0)
+    assert "olddir /run/old" in str(rule)
+
+
+def test_a_program_in_the_place_of_gzip_is_told() -> None:
+    text = NEWER.replace("rotate -1", "rotate -1\n compresscmd /bin/true")
+    assert logrotate.parse_ruling(text).compressors == ("/bin/true",)
+    assert logrotate.parse_ruling(text.replace("true", "xz")).compressors == ()
+
+
+def journal_of(*settings: str, **facts: str) -> journald.Journal:
+    (found,) = journald.parse_journals(
+        read("journald").partition("---- settings")[0] + "---- settings\n[Journal]\n" + "\n".join(settings)
+    )
+    return journald.Journal(found.name, {**found.facts, **facts}, found.settings, found.open_files, found.changed)
+
+
+def test_small_files_and_few_of_them_hold_little() -> None:
+    disk = "4096 100000000 90000000"
+    assert journal_of("SystemMaxUse=4G", "SystemMaxFileSize=1M", disk=disk).room == 100 * 1024**2
+    assert journal_of("SystemMaxUse=4G", "SystemMaxFiles=7", disk=disk).room == 7 * 128 * 1024**2
+    assert journal_of("SystemMaxUse=4G", "SystemMaxFiles=0", "SystemMaxFileSize=1M", disk=disk).room == 4 * 1024**3
+    assert journal_of("SystemMaxUse=4G", disk=disk).room == 4 * 1024**3
+
+
+def test_what_changed_in_the_second_of_the_start() -> None:
+    def unread(said: str) -> list[str]:
+        found = journal_of(started="1000", said=said)
+        return journald.Journal("system", found.facts, {}, (), {"/etc/x": 1000.9}).unread
+
+    assert unread("1000.4") == ["/etc/x"]
+    assert unread("1000.95") == unread("") == unread("7.5") == []
+
+
 # --- scheduled jobs ---------------------------------------------------------------------------------------------------
 
 
@@ -311,6 +350,115 @@ def test_jobs_that_delete(text: str) -> None:
 )
 def test_jobs_that_do_not_delete(text: str) -> None:
     assert not scheduled.deletes_logs(Line("/etc/cron.d/x", 1, text), 190)
+
+
+def in_file(*texts: str) -> list[Line]:
+    return scheduled.parse_lines("\n".join(f"/data/scripts/tidy:{n}:{text}" for n, text in enumerate(texts, 1)))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("LOGDIR=/var/log", "DAYS=30", 'find "$LOGDIR" -name "*.gz" -mtime +$DAYS -delete'),
+        ("export KEEP='/var/log/nginx'", "rm -f ${KEEP}/*.gz"),
+        ("dir=${1:-/var/log}", "find $dir -type f -mtime +7 | xargs rm -f"),
+        ("for d in /var/log /var/log/apt; do", "find $d -mtime +7 -exec rm {} \\;", "done"),
+        ("cd /var/log && rm -f *.gz",),
+        ("cd /var/log || exit 1", "find . -mtime +7 -delete"),
+        ("cd /var/log", "find -mtime +7 -delete"),
+        ("cd /var/log/nginx; ls -t | tail -n +8 | xargs rm -f",),
+        ("cd /var/log", "> messages"),
+        ("ls /var/log/*.gz | xargs rm -f",),
+        ("WorkingDirectory=/var/log", "ExecStart=/bin/sh -c 'rm -f *.1'"),
+        ("dd if=/dev/null of=/var/log/syslog",),
+        ("ln -sf /dev/null /var/log/auth.log",),
+        ("mv /var/log/auth.log.1 /tmp",),
+        ("find /var/log -name '*.log' -exec sh -c '> {}' \\;",),
+    ],
+)
+def test_what_a_script_deletes_by_its_variables_and_folders(texts: tuple[str, ...]) -> None:
+    assert [line.number for line in in_file(*texts) if scheduled.deletes_logs(line, 190)]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("LOGDIR=/var/log", "DAYS=400", 'find "$LOGDIR" -name "*.gz" -mtime +$DAYS -delete'),
+        ("cd /var/log && gzip -9 old.log", "cd /tmp && rm -f *.gz"),
+        ("TMP=$(mktemp)", "grep sshd /var/log/auth.log > $TMP", "rm -f $TMP"),
+        ("cd /var/log", "find . -name '*.log' -mtime +7 -exec gzip {} \\; > /dev/null 2>&1"),
+        ("cp -a /var/log/auth.log /srv/archive/",),
+    ],
+)
+def test_what_a_script_leaves_alone(texts: tuple[str, ...]) -> None:
+    assert not [str(line) for line in in_file(*texts) if scheduled.deletes_logs(line, 190)]
+
+
+@pytest.mark.parametrize(
+    ("text", "deletes"),
+    [
+        ("tmpfiles e /var/log/apt - - - 1w3d", True),
+        ("tmpfiles e %L/apt - - - 30d", True),
+        ("tmpfiles e /var/log/apt - - - 1y2w", False),
+    ],
+)
+def test_ages_of_tmpfiles(text: str, deletes: bool) -> None:
+    assert scheduled.deletes_logs(Line("/etc/tmpfiles.d/x", 0, text), 190) is deletes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*/10 * * * * root ntpdate -u pool.ntp.org > /dev/null",
+        "0 * * * * root /usr/sbin/chronyd -q 'server 1.2.3.4 iburst'",
+        "ExecStart=/usr/sbin/ntpd -gq",
+        "@reboot root busybox ntpd -q -n -p time.example",
+        "0 1 * * * root hwclock --hctosys",
+        'date -s "$(curl -sI http://203.0.113.1 | grep -i ^date)"',
+        "date -u --set=12:00",
+        "timedatectl set-time 12:00",
+    ],
+)
+def test_jobs_that_set_the_clock(text: str) -> None:
+    (line,) = in_file(text)
+    assert scheduled.sets_clock(line)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "echo $(date +%s) >> /var/log/site.log",
+        "hwclock --systohc",
+        "chronyc -n sources",
+        "DAY=$(date -d yesterday +%F)",
+        "systemctl status chrony",
+        "[ -x /usr/sbin/chronyd ] || exit 0",
+        "command -v ntpdate > /dev/null || exit 0",
+    ],
+)
+def test_jobs_that_leave_the_clock_alone(text: str) -> None:
+    (line,) = in_file(text)
+    assert not scheduled.sets_clock(line)
+
+
+def test_the_units_of_time_services_are_judged_for_themselves() -> None:
+    for path in ("chrony.service", "multi-user.target.wants/chronyd.service", "chrony.service.d/site.conf"):
+        assert not scheduled.sets_clock(Line(f"/etc/systemd/system/{path}", 1, "ExecStart=/usr/sbin/chronyd -F 1"))
+    assert scheduled.sets_clock(Line("/etc/systemd/system/site.service", 1, "ExecStart=/usr/sbin/chronyd -n"))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("*/5 * * * * root faillock --user admin --reset",),
+        ("*/5 * * * * root rm -f /run/faillock/*",),
+        ("T=/var/lib/tally", "find $T -type f -delete"),
+        ("*/5 * * * * root : > /run/faillock/root",),
+    ],
+)
+def test_jobs_that_take_locks_back(texts: tuple[str, ...]) -> None:
+    assert faillock.resets(in_file(*texts), ["/run/faillock", "/var/lib/tally"])
+    assert not faillock.resets(in_file("faillock --user admin", "ls /run/faillock"), ["/run/faillock"])
 
 
 # --- rsyslog ----------------------------------------------------------------------------------------------------------

@@ -153,6 +153,13 @@ def test_a_way_past_the_lock_is_found(texts: dict[str, str], name: str, old: str
 OPEN_TO = "auth [success=ignore default=1] pam_succeed_if.so quiet user in {}\nauth sufficient pam_unix.so\nauth\trequisite\tpam_faillock"
 
 
+@pytest.mark.parametrize("module", ["pam_userdb", "pam_pwdfile", "pam_radius_auth", "pam_tacplus", "pam_pgsql"])
+def test_a_password_of_another_kind_before_the_lock_is_found(module: str) -> None:
+    first = f"auth sufficient {module}.so\nauth\trequisite\tpam_faillock"
+    stack = changed(DEBIAN, "common-auth", "auth\trequisite\tpam_faillock", first).stack("su", "auth")
+    assert module in str(pam_ways.lock_bypass(stack))
+
+
 @pytest.mark.parametrize(
     ("line", "permitted"),
     [

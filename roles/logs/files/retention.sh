@@ -78,8 +78,10 @@ journal() { # UNIT NAMESPACE
   else
     started=$(($(date +%s) - $(ps -o etimes= -p "$pid")))
     { sed -n 's,^# \(/.*\.conf\)$,\1,p' "$work/config"; for root in /etc /run /usr/local/lib /usr/lib; do echo "$root/systemd/$name.d"; done; } |
-      while IFS= read -r path; do if [ -e "$path" ]; then stat -L -c %Z "$path"; fi; done > "$work/changed"
-    if [ "$(sort -n "$work/changed" | tail -n 1 | grep . || echo 0)" -gt $((started + 1)) ]; then late=yes; fi
+      while IFS= read -r path; do if [ -e "$path" ]; then stat -L -c %.6Z "$path"; fi; done > "$work/changed"
+    said=$(journalctl -q ${2:+--namespace="$2"} -o short-unix _PID="$pid" MESSAGE_ID=f77379a8490b408bbe5f6940505a777b | tail -n 1 | cut -d' ' -f1)
+    late=$(sort -n "$work/changed" | tail -n 1 | awk -v started="$started" -v said="$said" '
+      $1 > (said > started - 2 ? said + 0 : started + 1) { late = 1 } END { print (late ? "yes" : "no") }')
     if [ $persistent = yes ] && ! find "/proc/$pid/fd" -lname '*.journal' ! -lname '/run/*' | grep -q .; then late=yes; fi
   fi
   case $(stat -f -L -c %T /var/log) in tmpfs | ramfs) say by_hand '/var/log is kept in memory: give it a disk' ;; esac
@@ -112,7 +114,16 @@ journal_room() { # NAMESPACE : what it may occupy against what it needs, in MiB
   if [ $keep -gt 4096 ]; then keep=4096; fi
   if [ -n "$(of SystemMaxUse)" ]; then limit=$(mebibytes "$(of SystemMaxUse)"); fi
   if [ -n "$(of SystemKeepFree)" ]; then keep=$(mebibytes "$(of SystemKeepFree)"); fi
-  if [ "$limit" -lt "$need" ]; then say wanted "SystemMaxUse=$((need + need / 4))M"; fi
+  if [ "$limit" -lt "$need" ]; then
+    limit=$((need + need / 4))
+    say wanted "SystemMaxUse=${limit}M"
+  fi
+  # So many files, each of the size at which the next one is begun: an eighth of the limit, where nothing is set.
+  number=$(sed -n 's/^SystemMaxFiles=//p' "$work/wanted")
+  number=${number:-$(of SystemMaxFiles 100)}
+  each=$((limit / 8 > 128 ? 128 : limit / 8))
+  if [ -n "$(of SystemMaxFileSize)" ]; then each=$(mebibytes "$(of SystemMaxFileSize)"); fi
+  if [ "$number" -gt 0 ] && [ $((number * each)) -lt "$need" ]; then say wanted "SystemMaxFileSize=$(((need + need / 4) / number + 1))M"; fi
   if [ $((used + free - keep)) -lt "$need" ]; then
     if [ $((used + free - disk / 20)) -ge "$need" ]; then
       say wanted "SystemKeepFree=$((disk / 20))M"
@@ -424,7 +435,7 @@ reaches_a_file() { # MATCH... : whether the newest such record of the journal is
   for _ in 1 2 3 4 5 6; do
     for link in /proc/"$pid"/fd/*; do
       file=$(readlink "$link") || continue
-      case $file in /dev/* | *' (deleted)') continue ;; /*) ;; *) continue ;; esac
+      case $file in /dev/* | /run/* | /tmp/* | *' (deleted)') continue ;; /*) ;; *) continue ;; esac
       for place in "$file" "$file.1" "$file"-20*; do
         if [ -f "$place" ] && [ "$(stat -c %Y "$place")" -ge $((${record%%.*} - 2)) ] && grep -qF -- "$message" "$place"; then return 0; fi
       done
@@ -448,7 +459,7 @@ rsyslog() {
   logins=auth.log; rest=syslog
   if [ ! -d /etc/apt ]; then logins=secure; rest=messages; fi
   : > "$work/lines"
-  if ! reaches_a_file SYSLOG_FACILITY=4 SYSLOG_FACILITY=10; then echo "auth,authpriv.*  /var/log/$logins" >> "$work/lines"; fi
+  if ! reaches_a_file SYSLOG_FACILITY=4 SYSLOG_FACILITY=10 || ! reaches_a_file --since=-10min SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session; then echo "auth,authpriv.*  /var/log/$logins" >> "$work/lines"; fi
   if ! reaches_a_file SYSLOG_FACILITY=3 _PID=1; then echo "*.*;auth,authpriv.none  -/var/log/$rest" >> "$work/lines"; fi
   if [ -s "$work/lines" ]; then
     say restart rsyslog.service

@@ -24,7 +24,7 @@ boots() { [ "$(systemctl is-enabled "$1" 2> /dev/null)" = enabled ]; }
 configured_chrony() { # FILE : the sources that chrony takes from it
   text=$(chronyd -p -f "$1" 2> /dev/null) || text=$(cat "$1" /etc/chrony/conf.d/*.conf 2> /dev/null)
   printf '%s\n' "$text" | awk 'tolower($1) ~ /^(server|pool|peer|refclock)$/ { print $2 }'
-  printf '%s\n' "$text" | awk 'tolower($1) == "sourcedir" { print $2 }' | while read -r folder; do
+  printf '%s\n' "$text" | awk 'tolower($1) == "sourcedir" { for (i = 2; i <= NF; i++) print $i }' | while read -r folder; do
     cat "$folder"/*.sources 2> /dev/null | awk 'tolower($1) ~ /^(server|pool|peer)$/ { print $2 }'
   done
 }

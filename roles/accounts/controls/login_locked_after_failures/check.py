@@ -8,11 +8,11 @@ from testinfra.host import Host
 
 from medsec.errors import Spared
 from medsec.inventory import Params
-from medsec.probes import faillock, pam, pam_ways, sshd
+from medsec.probes import faillock, pam, pam_ways, scheduled, sshd
 from medsec.probes.login_attempts import Trial, trials
 from medsec.text import says
 
-CLIENT = "user=nobody,host=client.invalid,addr=192.0.2.1,laddr=192.0.2.2,lport=22"
+CLIENT = {"user": "nobody", "host": "client.invalid", "addr": "192.0.2.1", "laddr": "192.0.2.2", "lport": "22"}
 
 
 def check(host: Host, params: Params) -> None:
@@ -31,10 +31,10 @@ def check(host: Host, params: Params) -> None:
     folders = _values_hold(host, doors, params)
     lost = faillock.unusable(host, folders)
     assert not lost, says(
-        en=f"failures cannot be counted: {', '.join(lost)} is no folder that can be written to",
-        zh=f"登录失败无法计数：{'、'.join(lost)} 不是可写的目录",
+        en=f"failures cannot be counted: {', '.join(lost)} cannot be written to as a folder of counts",
+        zh=f"登录失败无法计数：{'、'.join(lost)} 无法作为计数目录写入",
     )
-    jobs = faillock.resets(host)
+    jobs = faillock.resets(scheduled.jobs(host), folders)
     assert not jobs, says(
         en=f"a scheduled job takes locks back; remove it: {'; '.join(jobs)}",
         zh=f"存在定时解除锁定的任务，请予删除：{'；'.join(jobs)}",
@@ -120,6 +120,9 @@ def _values_hold(host: Host, doors: Mapping[str, Sequence[pam.Step]], params: Pa
         )
         origin = found.origin["root_unlock_time"]
         _unlocks(rule, "root_unlock_time", found.root_unlock_time, params.root_unlock_time_least, origin)
+        if found.admin_group:
+            name = f"root_unlock_time (admin_group = {found.admin_group})"
+            _unlocks(rule, name, found.root_unlock_time, params.unlock_time_least, origin)
     return sorted(folders)
 
 
@@ -153,12 +156,15 @@ def _locks(trial: Trial, deny: int, alike: Sequence[str]) -> None:
 
 
 def _sshd_asks_pam(host: Host) -> None:
-    if host.run("pgrep -x sshd || systemctl is-active ssh.socket sshd.socket").rc != 0:
+    if host.run("pgrep -x 'sshd|dropbear' || systemctl is-active ssh.socket sshd.socket").rc != 0:
         return
     for daemon in sshd.daemons(host):
-        if daemon.is_openssh:
-            [values] = sshd.effective(host, daemon, [CLIENT])
-            assert values.get("usepam") == ["yes"], says(
-                en=f"sshd (pid {daemon.pid}) does not ask PAM: UsePAM no, so that its failures lock nobody",
-                zh=f"sshd（进程 {daemon.pid}）不经过 PAM（UsePAM no），其登录失败不会触发锁定",
-            )
+        assert daemon.is_openssh, says(
+            en=f"a second SSH server listens, whose failures lock nobody: {daemon.executable} (pid {daemon.pid})",
+            zh=f"发现第二个 SSH 服务，其登录失败不会触发锁定：{daemon.executable}（进程 {daemon.pid}）",
+        )
+        [values] = sshd.effective(host, daemon, [CLIENT])
+        assert values.get("usepam") == ["yes"], says(
+            en=f"sshd (pid {daemon.pid}) does not ask PAM: UsePAM no, so that its failures lock nobody",
+            zh=f"sshd（进程 {daemon.pid}）不经过 PAM（UsePAM no），其登录失败不会触发锁定",
+        )

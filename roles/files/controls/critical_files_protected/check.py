@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,7 +72,9 @@ def _of_folder(folder: Access) -> Text:
 
 
 def _trust_files(host: Host, params: Params) -> list[str]:
-    folders = {"", *(home.rstrip("/") for home in homes(host).values() if home.startswith("/"))}
+    # Not every directory of accounts lists its accounts, and a home outlives its account.
+    known = {home.rstrip("/") for home in homes(host).values() if home.startswith("/")}
+    folders = {"", "/home/*", *(home for home in known if not re.fullmatch(r"/home/[^/.][^/]*", home))}
     return [f"{folder}/{name}" for folder in sorted(folders) for name in params.trust_files]
 
 

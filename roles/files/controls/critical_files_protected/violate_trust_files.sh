@@ -1,8 +1,9 @@
 #!/bin/sh
-# expect: the trust file /home/admin/.rhosts exists
-# Trust files in a home, in root's home and for the whole host.
+# expect: the trust file /home/gone/.rhosts exists
+# Trust files in a home whose account no list shows, in root's home and for the whole host.
 set -eu
 chmod 0600 /etc/ssh/sshd_config /etc/crontab
-echo '+ +' > /home/admin/.rhosts
+mkdir /home/gone
+echo '+ +' > /home/gone/.rhosts
 echo 'machine his login his password his123' > /root/.netrc
 echo '+' > /etc/hosts.equiv

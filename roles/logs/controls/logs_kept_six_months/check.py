@@ -15,7 +15,7 @@ MEMORY = ("tmpfs", "ramfs")
 
 
 def check(host: Host, params: Params) -> None:
-    lines = scheduled.lines_on_logs(host)
+    lines = scheduled.jobs(host)
     starters = logrotate.starters(host)
     problems = [problem for journal in journald.journals(host) for problem in _journal(journal, params)]
     if starters.installed:
@@ -77,10 +77,10 @@ def _journal(journal: journald.Journal, params: Params) -> Iterator[Text]:
         needed = max(params.journal_min_mib * MIB, journal.needs(days) or 0)
         if journal.room < needed:
             yield says(
-                en=f"the journal {name} may take {journal.room // MIB} MiB, {days} days need {needed // MIB} MiB "
-                "(SystemMaxUse, SystemKeepFree)",
-                zh=f"systemd 日志 {name} 最多占用 {journal.room // MIB} MiB，保存 {days} 天需要 {needed // MIB} MiB"
-                "（SystemMaxUse、SystemKeepFree）",
+                en=f"the journal {name} may take {int(journal.room) // MIB} MiB, {days} days need {needed // MIB} MiB "
+                "(SystemMaxUse, SystemKeepFree, SystemMaxFiles x SystemMaxFileSize)",
+                zh=f"systemd 日志 {name} 最多占用 {int(journal.room) // MIB} MiB，保存 {days} 天需要 {needed // MIB} MiB"
+                "（SystemMaxUse、SystemKeepFree、SystemMaxFiles × SystemMaxFileSize）",
             )
     if journal.stored_levels:
         yield says(
@@ -135,6 +135,11 @@ def _rules(host: Host, start: logrotate.Start, days: int) -> Iterator[Text]:
                 en=f"{rule.pattern} is kept {kept:.4g} days ({rule}{forced[0]}{by[0]}), {days} are required",
                 zh=f"{rule.pattern} 仅保存 {kept:.4g} 天（{rule}{forced[1]}{by[1]}），要求不少于 {days} 天",
             )
+    for program in found.compressors:
+        yield says(
+            en=f"logrotate compresses by {program}, which need not keep what it is given (compresscmd)",
+            zh=f"logrotate 以 {program} 压缩日志（compresscmd），不能保证保留原有内容",
+        )
     yield from _deleters(found.scripts, days)
 
 
@@ -153,7 +158,7 @@ def _rsyslog(state: rsyslog.Rsyslog) -> Iterator[Text]:
             zh=f"已安装 rsyslog，但其状态为 {state.states}，日志文件不再写入",
         )
         return
-    for kind in ("auth", "system"):
+    for kind in ("auth", "login", "system"):
         record = state.lost(kind)
         if record:
             yield says(

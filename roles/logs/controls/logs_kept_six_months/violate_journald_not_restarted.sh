@@ -7,5 +7,4 @@ sed -i -E 's/rotate [0-9]+/rotate 40/' /etc/logrotate.d/*
 mkdir -p /etc/systemd/journald.conf.d
 printf '[Journal]\nMaxRetentionSec=7day\n' > /etc/systemd/journald.conf.d/50-site.conf
 systemctl restart systemd-journald
-sleep 3
 printf '[Journal]\nMaxRetentionSec=1year\n' > /etc/systemd/journald.conf.d/50-site.conf

@@ -18,7 +18,6 @@ KEYWORD = "".join(f"[{letter.upper()}{letter}]" for letter in "permitrootlogin")
 PERMITS = (
     rf"^([[:blank:]]*){KEYWORD}[[:blank:]=]+\"?(yes|prohibit-password|without-password|forced-commands-only)\"?.*$"
 )
-EFFECTIVE = "sshd -T -C user=root,host=client.invalid,addr=192.0.2.1,laddr=192.0.2.2,lport=22"
 
 
 def deploy(params: Params) -> None:
@@ -31,7 +30,7 @@ def deploy(params: Params) -> None:
                 zh="当前以 root 登录；请改用有 sudo 权限的个人账户（ansible_user），否则应用本控制项后将无法登录",
             )
         )
-    effective = host.get_fact(Command, EFFECTIVE).splitlines()
+    effective = host.get_fact(Command, _script("root_login")).splitlines()
     drop_ins = sorted(host.get_fact(FindFiles, "/etc/ssh/sshd_config.d", fname="*.conf") or [])
     changes = [
         files.replace(
@@ -43,7 +42,7 @@ def deploy(params: Params) -> None:
         )
         for path in [MAIN, *drop_ins]
     ]
-    if not {"permitrootlogin no", "denyusers root"} & set(effective):
+    if "open" in effective:
         changes.append(
             server.shell(
                 name="Say no first, where nothing says so yet",
@@ -53,9 +52,7 @@ def deploy(params: Params) -> None:
                 ],
             )
         )
-    pending = (
-        host.get_fact(Command, (root() / "roles/ssh/files/pending.sh").read_text(encoding="utf-8")) == "pending"
-    )
+    pending = host.get_fact(Command, _script("pending")) == "pending"
     systemd.service(
         name="Let the daemon read its settings now",
         service="ssh"
@@ -65,3 +62,7 @@ def deploy(params: Params) -> None:
         reloaded=True,
         _if=lambda: pending or any(change.did_change() for change in changes),
     )
+
+
+def _script(name: str) -> str:
+    return (root() / f"roles/ssh/files/{name}.sh").read_text(encoding="utf-8")

@@ -1,8 +1,9 @@
 #!/bin/sh
-# expect: has not read its settings since they changed
+# expect: has not read its settings since they changed: /etc/ssh/sshd_config.d
 # lasting: the daemon has read its settings
-# The file says no, the running daemon never read it.
+# The only drop-in is gone a moment after the daemon read it: what is left says no, and nothing of it is new.
 set -eu
+echo 'PermitRootLogin no' >> /etc/ssh/sshd_config
+echo 'PermitRootLogin yes' > /etc/ssh/sshd_config.d/00-vendor.conf
 systemctl restart ssh
-sleep 3
-sed -i '1i PermitRootLogin no' /etc/ssh/sshd_config
+rm /etc/ssh/sshd_config.d/00-vendor.conf

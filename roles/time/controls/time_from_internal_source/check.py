@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from testinfra.host import Host
 
 from medsec.inventory import Params
+from medsec.probes import scheduled
 from medsec.probes.clock import Clock, Following, clock
 from medsec.text import says
 
@@ -29,6 +30,11 @@ def check(host: Host, params: Params) -> None:
             )
             for address in found.refused
         ]
+    problems += [
+        (f"a scheduled job sets the clock; remove it: {job}", f"存在设置系统时间的计划任务，请予删除：{job}")
+        for job in scheduled.jobs(host)
+        if scheduled.sets_clock(job)
+    ]
     assert not problems, says(en="; ".join(en for en, _ in problems), zh="；".join(zh for _, zh in problems))
 
 

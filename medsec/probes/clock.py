@@ -217,8 +217,7 @@ def _chrony(sections: dict[str, list[str]]) -> Following:
     # A source that was given by a name is known by either.
     aliases = {row[2]: name[2] for row, name in zip(rows, names, strict=False)}
     shown = {row[2]: row[2] if row[2] in configured else aliases.get(row[2], row[2]) for row in rows}
-    # chrony goes on naming the last source that answered; its reach tells which of the last eight questions were answered.
-    selected = next((shown[row[2]] for row in rows if row[1] == "*" and row[5] != "0"), "")
+    selected = next((shown[row[2]] for row in rows if row[1] == "*"), "")
     return Following(
         daemon="chrony",
         sources=tuple(shown.values()),

@@ -11,7 +11,8 @@ from medsec.errors import ProbeError
 from medsec.text import says
 
 # The proof writes nothing: our own login has just left records in the journal, and rsyslog must have them too. It may
-# take a moment. A text alone is no proof, since logins look alike: the file must also have been written since.
+# take a moment. A text alone is no proof, since logins look alike: the file must also have been written since. Of what
+# sshd says, a record with the client's port is looked for, which no other login has.
 _READ = r"""
 export LC_ALL=C
 command -v systemctl > /dev/null || { echo 'systemctl is missing' >&2; exit 3; }
@@ -30,8 +31,8 @@ found_in() { # TIME MESSAGE
 }
 try() { # NAME MATCH...
   name=$1; shift
-  record=$(journalctl -q --no-pager -o short-unix -n 200 "$@" | grep -vE 'COMMAND=|#[0-9]{3}' |
-    awk '$1 ~ /^[0-9]+\.[0-9]+$/ && length($0) < 300 { last = $0 } END { print last }')
+  record=$(journalctl -q --no-pager -o short-unix "$@" | grep -vE 'COMMAND=|#[0-9]{3}' |
+    awk -v name="$name" '$1 ~ /^[0-9]+\.[0-9]+$/ && length($0) < 300 && (name != "login" || / port [0-9]/) { last = $0 } END { print last }')
   if [ -z "$record" ]; then echo "$name=none"; return; fi
   when=${record%%.*}
   message=$(printf '%s\n' "$record" | sed 's/^[0-9.]* [^ ]* [^ ]*: *//')
@@ -45,9 +46,9 @@ try() { # NAME MATCH...
 }
 if [ "$pid" != 0 ]; then
   ls -l "/proc/$pid/fd" | sed -n 's,^.* -> \(/.*(deleted)\)$,deleted=\1,p' | grep -vE '^deleted=/(proc|dev|memfd:|run)'
-  try auth SYSLOG_FACILITY=4 SYSLOG_FACILITY=10
+  try auth -n 200 SYSLOG_FACILITY=4 SYSLOG_FACILITY=10
   try login --since=-10min SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session
-  try system SYSLOG_FACILITY=3 _PID=1
+  try system -n 200 SYSLOG_FACILITY=3 _PID=1
 fi
 echo '==== end'
 """

@@ -75,7 +75,7 @@ def parse_lines(output: str) -> list[Line]:
     files: dict[str, _File] = {}
     for row in output.splitlines():
         match = re.match(r"(/[^:]+):([0-9]+):\s*(.*)", row)
-        if match and match.group(3) and match.group(3)[0] not in "#;":
+        if match and not re.match(r"$|[#;]|(Description|Documentation)=", match.group(3)):
             path, text = match.group(1), match.group(3).strip()
             meant = files.setdefault(path, _File()).meaning(text)
             found.append(Line(path, int(match.group(2)), text, meant if meant != text else ""))

@@ -101,11 +101,6 @@ def test_an_answer_that_stops_half_way_is_an_error() -> None:
         told(ANSWER.partition("== zone")[0])
 
 
-def test_a_source_that_answers_no_more_is_not_followed() -> None:
-    (following,) = told(ANSWER.replace("^,*,10.85.1.1,3,6,37,", "^,*,10.85.1.1,3,6,0,")).following
-    assert following.selected == ""
-
-
 @pytest.mark.parametrize(
     ("options", "told_to"), [("-F 1 -x", True), ("-nx", True), ("-F 1", False), ("-f /etc/x", False)]
 )

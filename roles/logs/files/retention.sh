@@ -88,7 +88,7 @@ journal() { # UNIT NAMESPACE
   if [ -d /var/log/journal ]; then
     case $(stat -f -L -c %T /var/log/journal) in tmpfs | ramfs) late=no; say by_hand '/var/log/journal is kept in memory: unmount it, or give it a disk' ;; esac
   fi
-  if [ $late = yes ] || [ -s "$work/wanted" ]; then say restart "$1"; fi
+  if [ "$late" = yes ] || [ -s "$work/wanted" ]; then say restart "$1"; fi
   if [ -s "$work/wanted" ]; then drop_in "/etc/systemd/$name.d"; fi
 }
 
@@ -429,7 +429,9 @@ unforce() { # FILE : a forced run rotates whatever the rules say
 # --- rsyslog ----------------------------------------------------------------------------------------------------------
 
 reaches_a_file() { # MATCH... : whether the newest such record of the journal is in a file that rsyslog writes
-  record=$(journalctl -q --no-pager -o short-unix -n 200 "$@" | grep -v 'COMMAND=' | awk '$1 ~ /^[0-9]+\.[0-9]+$/ && length($0) < 300 { last = $0 } END { print last }')
+  only=.
+  case $1 in --since=*) only=' port [0-9]' ;; esac # of all that sshd says this alone is no login's like another
+  record=$(journalctl -q --no-pager -o short-unix "$@" | grep -v 'COMMAND=' | grep -e "$only" | awk '$1 ~ /^[0-9]+\.[0-9]+$/ && length($0) < 300 { last = $0 } END { print last }')
   if [ -z "$record" ]; then return 0; fi
   message=$(printf '%s\n' "$record" | sed 's/^[0-9.]* [^ ]* [^ ]*: *//')
   for _ in 1 2 3 4 5 6; do
@@ -459,8 +461,8 @@ rsyslog() {
   logins=auth.log; rest=syslog
   if [ ! -d /etc/apt ]; then logins=secure; rest=messages; fi
   : > "$work/lines"
-  if ! reaches_a_file SYSLOG_FACILITY=4 SYSLOG_FACILITY=10 || ! reaches_a_file --since=-10min SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session; then echo "auth,authpriv.*  /var/log/$logins" >> "$work/lines"; fi
-  if ! reaches_a_file SYSLOG_FACILITY=3 _PID=1; then echo "*.*;auth,authpriv.none  -/var/log/$rest" >> "$work/lines"; fi
+  if ! reaches_a_file -n 200 SYSLOG_FACILITY=4 SYSLOG_FACILITY=10 || ! reaches_a_file --since=-10min SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session; then echo "auth,authpriv.*  /var/log/$logins" >> "$work/lines"; fi
+  if ! reaches_a_file -n 200 SYSLOG_FACILITY=3 _PID=1; then echo "*.*;auth,authpriv.none  -/var/log/$rest" >> "$work/lines"; fi
   if [ -s "$work/lines" ]; then
     say restart rsyslog.service
     file=$(edit "$own")

@@ -28,9 +28,10 @@ named() { # FIND'S TESTS : the files that those on stdin name
     of sh -c 'tests=$1; shift; find -L "$@" -maxdepth 0 -type f -size -512k ! -path "/proc/*" ! -path "/sys/*" ! -path "/var/log/*" $tests' sh "$1"
 }
 first=$(tables; tables | named)
+words='/var/log|--vacuum|logrotate|faillock|ntpdate|sntp|rdate|htpdate|chronyd|ntpd|hwclock|date (-[a-z]+ )*-(s|-set)|set-time'
 { printf '%s\n' "$first"; printf '%s\n' "$first" | named '-perm /111'; } | sort -u |
-  of grep -lIE '/var/log|--vacuum|logrotate|faillock|ntpdate|sntp|rdate|htpdate|chronyd|ntpd|hwclock|date .*-(s|-set)|set-time' |
-  of grep -IHnvE '^[[:space:]]*([#;]|$)'
+  of grep -lIE "^[[:space:]]*([^#;[:space:]].*)?($words)" |
+  of grep -IHnE "^[[:space:]]*([^#;[:space:]].*)?($words|/run/systemd|[[:alnum:]_]=[^ ]*[/0-9]|>|(^|[^[:alnum:]_-])(cd|pushd|for|rm|unlink|shred|truncate|find|xargs|mv|cp|ln|dd|tee|tmp(watch|reaper))[[:space:]])"
 systemd-tmpfiles --cat-config --no-pager 2> /dev/null | awk '
   /^# \// { file = substr($0, 3); next }
   $1 ~ /^[a-zA-Z]/ && ($2 ~ /^"?(\/var\/log|%L)(\/|"?$)/ || $2 == "/var") { print file ":0:tmpfiles " $0 }'

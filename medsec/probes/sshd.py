@@ -6,7 +6,7 @@ import ipaddress
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -29,15 +29,12 @@ ss -H -lntp | grep -oE 'pid=[0-9]+' | sort -u | cut -d= -f2 | while read -r pid;
   if [ "/proc/$pid/ns/mnt" -ef /proc/self/ns/mnt ]; then sees=same; else sees=other; fi
   printf '%s\t%s\t%s\t%s\n' "$pid" "$exe" $sees "$(tr '\0' ' ' < "/proc/$pid/cmdline")"
 done
-systemctl list-units --type=socket --state=active --plain --no-legend | while read -r unit _; do
-  for service in "${unit%.socket}@medsec.service" $(systemctl show --property=Triggers --value "$unit"); do
-    [ "$(systemctl show --property=MainPID --value "$service")" = 0 ] || continue
-    what=$(systemctl show --property=ExecStart --property=Environment --property=EnvironmentFiles "$service")
-    case $what in *ssh*) ;; *) continue ;; esac
-    printf '%s\n' "$what" | sort -r
-    printf '%s\n' "$what" | sed -n 's/^EnvironmentFiles=\(.*\) (.*/\1/p' | while read -r file; do cat "$file" 2> /dev/null; done
-  done
-done
+sockets=$(systemctl list-units --type=socket --state=active --plain --no-legend | sed 's/ .*//')
+started=$(systemctl show --property=MainPID --property=ExecStart --property=Environment --property=EnvironmentFiles \
+  $(systemctl show --property=Triggers --value $sockets) $(printf '%s\n' "$sockets" | sed 's/socket$/@medsec.service/; s/\.@/@/') |
+  awk 'BEGIN { RS = ""; ORS = "\n\n" } /ExecStart=[^\n]*ssh/ && /MainPID=0/')
+printf '%s\n' "$started"
+printf '%s\n' "$started" | sed -n 's/^EnvironmentFiles=\(.*\) (.*/\1/p' | while read -r file; do cat "$file" 2> /dev/null; done
 true
 """
 
@@ -115,10 +112,10 @@ def parse_listeners(output: str) -> list[Daemon]:
     """Return the SSH daemons among listening processes and the services that systemd starts for a connection.
 
     + output: lines of pid, executable, `same` or `other`, and command line; then the properties of services as
-      `systemctl show` prints them, each followed by the text of its environment files
+      `systemctl show` prints them, and the text of their environment files
     """
     found = []
-    service: list[str] = []
+    said: list[str] = []
     for line in output.splitlines():
         if re.match(r"[0-9]+\t", line):
             pid, executable, sees, arguments = line.split("\t", 3)
@@ -129,37 +126,36 @@ def parse_listeners(output: str) -> list[Daemon]:
                 found.append(Daemon(int(pid), executable, tuple(words[1:]), apart=sees == "other"))
             elif name in OTHER_SSH_SERVERS:
                 found.append(Daemon(int(pid), executable, tuple(arguments.split()[1:])))
-        elif line.startswith("ExecStart="):
-            found += _started(service)
-            service = [line]
         else:
-            service.append(line)
-    return list(dict.fromkeys([*found, *_started(service)]))
+            said.append(line)
+    return list(dict.fromkeys([*found, *_started(said)]))
 
 
-def _started(service: list[str]) -> list[Daemon]:
-    """Return the SSH daemon that systemd starts for each connection, from what `systemctl show` says of its service."""
-    command = re.search(r"path=(\S+) ; argv\[\]=(.*?) ; ignore_errors", service[0]) if service else None
-    if not command or not re.search(rf"(^|[/ ])({'|'.join(('sshd', *OTHER_SSH_SERVERS))})( |$)", command[2]):
-        return []
-    name = command[1].rsplit("/", 1)[-1]
+def _started(said: list[str]) -> Iterator[Daemon]:
+    """Yield the SSH daemons that systemd starts for a connection, from what `systemctl show` says of the services."""
+    values: dict[str, str] = {}
+    for line in said:
+        pairs = shlex.split(line.partition("=")[2]) if line.startswith("Environment=") else [line]
+        for pair in pairs:
+            if found := re.fullmatch(r"\s*([A-Za-z_]\w*)=(.*)", pair):
+                values[found[1]] = found[2].strip("\"' ")
+    for line in said:
+        command = re.search(r"^ExecStart=.*path=(\S+) ; argv\[\]=(.*?) ; ignore_errors", line)
+        if command and re.search(rf"(^|[/ ])({'|'.join(('sshd', *OTHER_SSH_SERVERS))})( |$)", command[2]):
+            yield _of_command(command[1], command[2], values)
+
+
+def _of_command(path: str, command: str, values: Mapping[str, str]) -> Daemon:
+    name = path.rsplit("/", 1)[-1]
     if name != "sshd" and name not in OTHER_SSH_SERVERS:
         raise ProbeError(
             says(
-                en=f"systemd starts an SSH server for each connection by {command[2]!r}; let the unit start sshd itself",
-                zh=f"systemd 以 {command[2]!r} 为每个连接启动 SSH 服务，无法核查；请在服务单元中直接启动 sshd",
+                en=f"systemd starts an SSH server for each connection by {command!r}; let the unit start sshd itself",
+                zh=f"systemd 以 {command!r} 为每个连接启动 SSH 服务，无法核查；请在服务单元中直接启动 sshd",
             )
         )
-    values: dict[str, str] = {}
-    for line in service[1:]:
-        name, _, value = line.partition("=")
-        pairs = shlex.split(value) if name == "Environment" else [line]
-        for pair in pairs:
-            name, equals, value = pair.strip().partition("=")
-            if equals and re.fullmatch(r"[A-Za-z_]\w*", name):
-                values[name] = " ".join(shlex.split(value))
-    words = re.sub(r"\$\{?(\w+)\}?", lambda match: values.get(match[1], ""), command[2])
-    return [Daemon(1, command[1], tuple(shlex.split(words)[1:]))]
+    words = re.sub(r"\$\{?(\w+)\}?", lambda match: values.get(match[1], ""), command)
+    return Daemon(1, path, tuple(shlex.split(words)[1:]))
 
 
 def superusers(host: Host) -> list[str]:

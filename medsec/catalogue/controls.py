@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +75,8 @@ class AppliesTo(Strict):
     # A product that the ledger must declare in the host's `runs`. What the ledger declares and the host lacks is a
     # failure, never "not applicable": absence must not turn green.
     runs: str | None = None
+    # A list of the host's ledger entry that must not be empty: what nobody registered is not spoken of, and is no pass.
+    registers: Literal["copied_to", "copies_of"] | None = None
 
 
 class Touches(Strict):
@@ -103,7 +106,8 @@ class Scenario(Strict):
 
     Its first comment lines may say `# expect: <text of the failure>`, `# kind: <kind of host>`, `# lasting: <what of the
     remedy stays after a rollback>` (a backup that was made, a daemon that has read its settings: the check then passes) and
-    `# with: <parameter>: <YAML value>`, the last for a state that needs a parameter other than its default.
+    `# with: <parameter>: <YAML value>`, the last for a state that needs a parameter other than its default; `{today}` in it
+    is the date.
     """
 
     path: Path
@@ -182,7 +186,8 @@ def _scenario(path: Path) -> Scenario:
             break
         found = re.match(r"# (expect|kind|with|lasting): (.+)", line)
         if found and found.group(1) == "with":
-            parameters |= parse_yaml(found.group(2), f"{path}: {line}")
+            value = found.group(2).replace("{today}", date.today().isoformat())
+            parameters |= parse_yaml(value, f"{path}: {line}")
         elif found:
             header[found.group(1)] = found.group(2).strip()
     return validate(Scenario, {"path": path, "parameters": parameters, **header}, str(path))

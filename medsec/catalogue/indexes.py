@@ -165,6 +165,8 @@ def _conditions(control: Control) -> list[str]:
     ]
     if rule.runs is not None:
         conditions.append(f"'{rule.runs}' in {host}.runs | default([])")
+    if rule.registers is not None:
+        conditions.append(f"{host}.{rule.registers} | default([]) | length > 0")
     return [*conditions, *_selected(control)]
 
 

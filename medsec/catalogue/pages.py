@@ -25,6 +25,7 @@ _WORDS: dict[str, Bilingual] = {
         ("proof", "验证方式", "Proven on"),
         ("applies", "适用主机", "Applies to"),
         ("runs", "且台账登记运行", "where the ledger says that it runs"),
+        ("registers", "且台账登记有", "where the ledger registers"),
         ("parameters", "可调参数", "Parameters"),
         ("variable", "变量", "Variable"),
         ("type", "类型", "Type"),
@@ -146,6 +147,8 @@ def _facts(control: Control, word: Word) -> str:
     hosts = ", ".join(word(kind) for kind in rule.kinds)
     if rule.runs is not None:
         hosts += f" ({word('runs')} `{rule.runs}`)"
+    if rule.registers is not None:
+        hosts += f" ({word('registers')} `{rule.registers}`)"
     facts = {
         "item": control.item,
         "family": control.family,

@@ -46,7 +46,9 @@ def _named(name: str, found: list[str], known: list[str]) -> set[str]:
     return set(found)
 
 
-def applies(control: Control, *, kind: str, os_family: str, runs: Iterable[str]) -> bool:
-    """Return whether `control` speaks of a host of this kind and OS family that runs these products."""
+def applies(control: Control, *, kind: str, os_family: str, runs: Iterable[str], registers: Iterable[str]) -> bool:
+    """Return whether `control` speaks of a host of this kind and OS family that runs and registers this."""
     rule = control.applies_to
-    return kind in rule.kinds and os_family in rule.families and (rule.runs is None or rule.runs in runs)
+    if kind not in rule.kinds or os_family not in rule.families:
+        return False
+    return (rule.runs is None or rule.runs in runs) and (rule.registers is None or rule.registers in registers)

@@ -43,7 +43,9 @@ def harden(host: Host) -> None:
     wanted = _wanted(str(host.data.get("controls", "")))
     # Over all controls, so that each has the same place in the order of operations on every host.
     for control in host.loop(load_controls(resources.root() / "roles").values()):
-        applicable = applies(control, kind=entry.kind, os_family=entry.os_family, runs=entry.runs)
+        applicable = applies(
+            control, kind=entry.kind, os_family=entry.os_family, runs=entry.runs, registers=entry.registers
+        )
         selected = why_not_selected(control, inventory.hosts[host.name]) is None
         if applicable and selected and control.enforce and control.id in wanted:
             params = effective(control, inventory.hosts[host.name], inventory.ledger)

@@ -66,6 +66,39 @@ class BreakGlass(Strict):
         return account
 
 
+_PUBLIC_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A-Za-z0-9+/]+=*$"
+
+
+class CopyKeeper(Strict):
+    """A host that fetches copies of this server's backups; see docs/backups.md."""
+
+    host: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    address: str
+    # The key with which it comes, as `medsec backup key` prints it; none before it has made one.
+    key: str | None = Field(default=None, pattern=_PUBLIC_KEY)
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, address: str) -> str:
+        return str(ipaddress.ip_address(address))
+
+
+class CopySource(CopyKeeper):
+    """A server of whose backups this host keeps copies; `key` is that server's own SSH host key."""
+
+    port: int = Field(default=22, ge=1, le=65535)
+    systems: list[Literal["postgresql", "mariadb"]] = Field(min_length=1)
+
+
+class Escrow(Strict):
+    """Where the key of the copies lies in a sealed envelope, apart from the host that uses it (密钥托管)."""
+
+    place: str = Field(min_length=1)
+    holder: str = Field(min_length=1)
+    # The day on which it was put there, or last taken out, tried and sealed again.
+    sealed: date
+
+
 class TestData(Strict):
     """Test data that stays for a time, by the name that findings give it."""
 
@@ -92,8 +125,17 @@ class LedgerHost(Strict):
     reaches: list[Reach] = Field(default_factory=list)
     # What `test_data_destroyed` may find.
     test_data: list[TestData] = Field(default_factory=list)
+    # Who fetches copies of this server's backups; of whose backups this host keeps copies, and where their key is in escrow.
+    copied_to: list[CopyKeeper] = Field(default_factory=list)
+    copies_of: list[CopySource] = Field(default_factory=list)
+    copies_escrow: list[Escrow] = Field(default_factory=list)
     # See docs/secrets.md.
     break_glass: list[BreakGlass] = Field(default_factory=list)
+
+    @property
+    def registers(self) -> frozenset[str]:
+        """The fields by which a control may speak of the host (`applies_to.registers`) that are not empty."""
+        return frozenset(name for name in ("copied_to", "copies_of") if getattr(self, name))
 
     @field_validator("address")
     @classmethod
@@ -146,3 +188,47 @@ class Ledger(Strict):
             for name in sorted(named - set(self.address_sets)):
                 raise ValueError(f"host {host_name!r} names the address set {name!r}; known sets: {known}")
         return self
+
+    @model_validator(mode="after")
+    def _copies_agree(self) -> Ledger:
+        """Both ends of a copy say the same, and the keeper is let in; an end that this ledger does not register is another site's."""
+        for name, host in self.hosts.items():
+            for keeper in host.copied_to:
+                self._agrees(name, "copied_to", keeper, "copies_of")
+            for source in host.copies_of:
+                self._agrees(name, "copies_of", source, "copied_to")
+                self._lets_in(name, source)
+        return self
+
+    def _agrees(self, name: str, field: str, other: CopyKeeper, counterpart: str) -> None:
+        if other.host == name:
+            raise ValueError(f"host {name!r}: {field}: a copy on the host itself is none; name another host")
+        entry = self.hosts.get(other.host)
+        if entry is None:
+            return
+        if other.address != entry.address:
+            raise ValueError(
+                f"host {name!r}: {field}: {other.host} is registered at {entry.address}, got {other.address}"
+            )
+        if name not in [end.host for end in getattr(entry, counterpart)]:
+            raise ValueError(
+                f"host {name!r}: {field} names {other.host!r}, whose {counterpart} lacks {name!r}; add it there"
+            )
+
+    def _lets_in(self, name: str, source: CopySource) -> None:
+        entry, address = self.hosts.get(source.host), ipaddress.ip_address(self.hosts[name].address)
+        if entry is None:
+            return
+        if not set(source.systems) <= set(entry.runs):
+            raise ValueError(
+                f"host {name!r}: copies_of: {source.host} is registered to run {', '.join(entry.runs) or 'nothing'}, "
+                f"got {', '.join(source.systems)}"
+            )
+        sets = [
+            one for port in entry.listens if port.port == source.port for one in port.sources if one != "local"
+        ]
+        if not any(address in ipaddress.ip_network(net) for one in sets for net in self.address_sets.get(one, [])):
+            raise ValueError(
+                f"host {name!r}: copies_of: {source.host} is not registered to listen on port {source.port} for {address}; "
+                f"add an address set with it to `sources` there"
+            )

@@ -10,8 +10,7 @@ from medsec.text import Text, says
 
 def applies_to(control: Control, host: Host) -> bool:
     """Return whether `control` speaks of `host`, by the host's ledger entry."""
-    entry = host.ledger
-    return applies(control, kind=entry.kind, os_family=entry.os_family, runs=entry.runs)
+    return _speaks_of(control, host, host.ledger.os_family)
 
 
 def of_another_kind(control: Control, host: Host) -> bool:
@@ -19,9 +18,12 @@ def of_another_kind(control: Control, host: Host) -> bool:
 
     On a host that could not be asked, the family is only what the ledger says.
     """
+    return not any(_speaks_of(control, host, family) for family in control.applies_to.families)
+
+
+def _speaks_of(control: Control, host: Host, family: str) -> bool:
     entry = host.ledger
-    families = control.applies_to.families
-    return not any(applies(control, kind=entry.kind, os_family=family, runs=entry.runs) for family in families)
+    return applies(control, kind=entry.kind, os_family=family, runs=entry.runs, registers=entry.registers)
 
 
 def why_not_applicable(control: Control, host: Host) -> Text | None:
@@ -38,6 +40,11 @@ def why_not_applicable(control: Control, host: Host) -> Text | None:
         return says(
             en=f"the host's system is {entry.os_family}; the control speaks of {', '.join(rule.families)}",
             zh=f"该主机系统为 {entry.os_family}；本控制项适用于 {'、'.join(rule.families)}",
+        )
+    if rule.registers is not None and rule.registers not in entry.registers:
+        return says(
+            en=f"the ledger registers no copy of backups here ({rule.registers}): nothing is said of copies",
+            zh=f"台账未在此登记备份副本（{rule.registers}），因此不对副本作出判定",
         )
     return says(
         en=f"the ledger does not register {rule.runs} on this host",

@@ -93,7 +93,12 @@ def _entry(case: Case, host: LabHost) -> dict[str, Any]:
     }
 
 
+# Other fields come from the host that is tried, or may be set in the inventory as well.
+_OF_THE_ENTRY = ("break_glass", "copied_to", "copies_of", "copies_escrow")
+
+
 def _of_the_ledger(case: Case) -> dict[str, str]:
     """Return the parameters of the scenario that only the host's ledger entry can set, with the names of its fields."""
     fields = {key: case.control.parameters[key].ledger for key in case.scenario.parameters}
-    return {key: "break_glass" for key, field in fields.items() if field == "host.break_glass"}
+    names = {key: field.removeprefix("host.") for key, field in fields.items() if field}
+    return {key: name for key, name in names.items() if name in _OF_THE_ENTRY}

@@ -21,6 +21,9 @@ HOSTS = (*DATABASES_ONLY, "his-db")
 
 # What each control must say of every plain host that it speaks of, and what a reviewer found that to rest on.
 REVIEWED: dict[str, tuple[Verdict, str]] = {
+    # The example's ledger registers no copy: nothing is said of any, and that is no pass.
+    "backups_copied_off_server": (OTHER, "the ledger registers no copy"),
+    "backups_offered_for_copy": (OTHER, "the ledger registers no copy"),
     "critical_files_protected": (FAIL, "/etc/ssh/sshd_config has mode 0644"),
     "database_backed_up_daily": (FAIL, "there is no backup file"),
     # Spoken of on terminals and the database server; the latter's own clients are no finding.
@@ -61,7 +64,10 @@ DATABASE = {
     "mariadb_statements_audited",
 }
 # Where a control does not speak of a host.
+COPIES = {"backups_copied_off_server", "backups_offered_for_copy"}
 ELSEWHERE = {
+    "backups_copied_off_server": tuple(host for host in HOSTS if host != "backup"),
+    "backups_offered_for_copy": DATABASES_ONLY,
     **dict.fromkeys(DATABASE, DATABASES_ONLY),
     "database_clients_absent": ("gateway", "his-app", "backup"),
     "test_data_destroyed": ("gateway", "backup"),
@@ -136,7 +142,7 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
     ),
     "terminal-2": (
         "rm -f /etc/sudoers.d/*; if id -nG admin | grep -qw sudo; then gpasswd -d admin sudo; fi",
-        dict.fromkeys(set(REVIEWED) - DATABASE, ERROR),
+        dict.fromkeys(set(REVIEWED) - DATABASE - COPIES, ERROR),
     ),
 }
 

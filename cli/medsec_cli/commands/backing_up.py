@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from medsec.backups.jobs import Job, jobs
+from medsec.backups.keys import CopyKeys, copy_keys, keepers
 from medsec.backups.making import Result, make
-from medsec.backups.survey import Answer, BackupSet, State, survey
+from medsec.backups.survey import Answer, BackupSet, State, named, survey
 from medsec.catalogue.controls import load_controls
 from medsec.columns import table
 from medsec.drills.record import OUTCOMES, Outcome
+from medsec.errors import MedsecError
 from medsec.inventory import load_inventory
 from medsec.resources import root
 from medsec.text import Language, Text, in_language, says
@@ -109,7 +112,37 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
             click.echo(table([say(head) for head in _SET_HEADS], rows) if rows else f"  {say(_NONE)}")
         return _ended(answers, False, language)
 
+    @backup.command(
+        "key",
+        help=say(
+            says(
+                en="Print what the ledger is to hold of the keys of a host that keeps copies.",
+                zh="输出副本主机与来源服务器的公钥，供登记入台账。",
+            )
+        ),
+    )
+    @_host_options(say)
+    def key(**given: Any) -> int:
+        found = load_inventory(given["inventory"])
+        controls, code = load_controls(root() / "roles"), 0
+        for keeper in keepers(found.limit(given["limit"])):
+            try:
+                for keys in copy_keys(found, controls, keeper):
+                    click.echo(_ledger_lines(keys))
+            except MedsecError as error:
+                _problems([named(keeper, error)], language)
+                code = INCOMPLETE
+        return code
+
     yield backup
+
+
+def _ledger_lines(keys: CopyKeys) -> str:
+    source = {"host": keys.source.host, "address": keys.source.address, "port": keys.source.port}
+    source |= {"systems": keys.source.systems, "key": keys.source_key}
+    keeper = {"host": keys.keeper.name, "address": keys.keeper.ledger.address, "key": keys.keeper_key}
+    ends = {keys.source.host: {"copied_to": [keeper]}, keys.keeper.name: {"copies_of": [source]}}
+    return yaml.safe_dump(ends, sort_keys=False, allow_unicode=True, width=1000).rstrip()
 
 
 _HEADS = (
@@ -156,6 +189,16 @@ def _options(say: Say) -> Callable[[Any], Any]:
                     )
                 ),
             ),
+        ):
+            command = option(command)
+        return _host_options(say)(command)
+
+    return decorate
+
+
+def _host_options(say: Say) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for option in (
             click.option(
                 "--limit",
                 "--host",

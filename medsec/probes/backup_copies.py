@@ -17,7 +17,8 @@ from medsec.text import says
 ACCOUNT = "medsec-copies"
 
 # What the account is, what sudo lets it run, and what comes of asking for a list, a set, another file, a shell. As sshd
-# does it: by the account's shell, what was asked for in SSH_ORIGINAL_COMMAND.
+# does it: by the account's shell, what was asked for in SSH_ORIGINAL_COMMAND. Group 50 is Debian's staff, who install what is in
+# /usr/local, where older releases let them.
 _ACCOUNT = r"""
 export LC_ALL=C
 u=medsec-copies
@@ -29,9 +30,9 @@ echo "uid=$3"; echo "home=$6"; echo "shell=$7"
 echo "groups=$(id -Gn $u)"
 p=$(getent shadow $u | cut -d: -f2); case $p in [*!]*) echo locked=yes ;; *) echo locked=no ;; esac
 sudo -n -l -U $u | sed -n 's/^    (/sudo=(/p'
-for f in PROGRAM "$6" "$6/.ssh"; do
+for f in "$(readlink -f PROGRAM)" "$6" "$6/.ssh"; do
   while :; do
-    [ "$(find "$f" -maxdepth 0 ! -type l \( ! -user 0 -o -perm /022 \))" = "" ] || echo "loose=$f"
+    [ -z "$(find "$f" -maxdepth 0 ! -type l \( ! -user 0 -o -perm /002 -o -perm /020 ! -gid 0 ! -gid 50 \))" ] || echo "loose=$f"
     [ "$f" != / ] || break
     f=$(dirname "$f")
   done
@@ -127,8 +128,8 @@ echo "checked=$(stat -c %Y -- "$1/checked" 2> /dev/null || echo 0)"
 sed 's/^/known=/' "$2/known_hosts" 2> /dev/null
 cut -d' ' -f1,2 /etc/ssh/ssh_host_*_key.pub 2> /dev/null | sed 's/^/own=/'
 [ -e "$RESTIC_REPOSITORY/config" ] || exit 0
-command -v restic > /dev/null || { echo "restic is missing" >&2; exit 3; }
-if s=$(restic --no-cache --no-lock -q snapshots --json 2>&1); then echo "snapshots=$s"; else echo "unread=$(echo "$s" | tail -n 1)"; fi
+if ! command -v restic > /dev/null; then echo "unread=restic is not installed"
+elif s=$(restic --no-cache --no-lock -q snapshots --json 2>&1); then echo "snapshots=$s"; else echo "unread=$(echo "$s" | tail -n 1)"; fi
 """
 
 
@@ -172,7 +173,7 @@ class Keeper:
 
 
 def keeper(host: Host, directory: str, settings: str) -> Keeper:
-    """Return what the host has of copies. Raises ProbeError where it does not tell, or where restic is missing."""
+    """Return what the host has of copies. Raises ProbeError where it does not tell."""
     answer = host.run(shlex.join(["sh", "-c", _KEEPER, "sh", directory, settings]))
     told: dict[str, list[str]] = {}
     for name, _, value in (line.partition("=") for line in answer.stdout.splitlines()):

@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 from medsec.catalogue.controls import load_controls
+from medsec.engines.base import Work
+from medsec.engines.registry import engine
 from medsec.evidence.findings import Verdict
-from medsec.inventory import Inventory
+from medsec.inventory import Inventory, load_inventory
 from medsec.lab import Lab, LabHost
 from medsec.resources import root
 from tests import ledger_site
@@ -64,13 +66,14 @@ class Place:
             ),
         }
         sets = {"management": ledger_site.console(source), "keeper": [f"{keeper.address}/32"]}
-        inventory = ledger_site.write(self.folder, self.lab, self.hosts, entries, sets)
+        ledger_site.write(self.folder, self.lab, self.hosts, entries, sets)
         (self.folder / "group_vars/all/copies.yml").write_text(f"{COPIED}_spare_mib: 16\n", encoding="utf-8")
-        return inventory
+        return load_inventory(self.folder)
 
-    def apply(self, control: str, name: str, engine: str) -> None:
-        outcome = ledger_site.remedy(self.site(), control, [name], engine)[name]
-        assert outcome.failed is None, outcome.failed
+    def apply(self, name: str, controls: list[str], by: str) -> None:
+        work = Work(self.site(), load_controls(root() / "roles"), {name: controls}, "apply")
+        for outcome in engine(by).run(work, lambda event: None).outcomes.values():
+            assert outcome.failed is None, outcome.failed
 
     def new_set(self, script: str = "head -c 100000 /dev/urandom > dump", after: str = "true") -> str:
         """Seal a set of MariaDB's that holds what `script` makes; `after` it was sealed comes the other."""
@@ -114,7 +117,7 @@ def place(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]
     made.root("source", "medsec-database-backup run mariadb; medsec-database-backup run postgresql")
     made.site()
     # The keeper has no key before the first remedy; the ledger's lines come from both hosts afterwards.
-    made.apply(COPIED, "keeper", "pyinfra")
+    made.apply("keeper", [COPIED], "pyinfra")
     medsec = [
         str(Path(sys.executable).with_name("medsec")),
         "backup",
@@ -127,9 +130,8 @@ def place(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]
     printed = subprocess.run(medsec, capture_output=True, text=True, timeout=60, check=True).stdout
     lines = yaml.safe_load(printed)
     made.keys = {"source": lines["source"]["copied_to"][0], "keeper": lines["keeper"]["copies_of"][0]}
-    made.apply(OFFERED, "source", "ansible")
-    made.apply("inbound_denied_by_default", "source", "pyinfra")
-    made.apply(COPIED, "keeper", "ansible")
+    made.apply("source", [OFFERED, "inbound_denied_by_default"], "pyinfra")
+    made.apply("keeper", [COPIED], "ansible")
     yield made
     for name in hosts:
         lab.remove_host(name)
@@ -239,6 +241,7 @@ def test_a_full_disk_costs_no_copy(place: Place) -> None:
     place.root("keeper", f"mount -o remount,size=2g {HOME}")
     place.root("keeper", PULL)
     assert name in place.copies()
+    place.root("keeper", f"umount {HOME}")
 
 
 def test_a_flipped_byte_is_found_by_the_weekly_reading(place: Place) -> None:
@@ -258,3 +261,33 @@ def test_a_flipped_byte_is_found_by_the_weekly_reading(place: Place) -> None:
     assert found.verdict is Verdict.FAIL
     assert "found damage" in found.text.en
     place.root("keeper", f"cp -af /root/pack {pack}; {check}")
+
+
+@pytest.mark.parametrize(
+    ("control", "name", "spoil", "undo", "said"),
+    [
+        (
+            OFFERED,
+            "source",
+            "cd /var/lib/medsec-copies/.ssh; cp authorized_keys /root; sed -i '1i ssh-ed25519 '\"$(grep -o 'AAAA.*' authorized_keys)\" authorized_keys",
+            "cp /root/authorized_keys /var/lib/medsec-copies/.ssh/",
+            "1 keys open medsec-copies that the ledger does not register, or without its restrictions",
+        ),
+        (
+            COPIED,
+            "keeper",
+            "mkdir /etc/systemd/system/medsec-backup-copies.timer.d; cd /etc/systemd/system/medsec-backup-copies.timer.d; printf '[Timer]\\nOnCalendar=\\nOnCalendar=*-%s-15\\n' $(date -d '+60 days' +%m) > less.conf; systemctl daemon-reload; chmod 711 /var/backups/medsec-copies",
+            "rm -r /etc/systemd/system/medsec-backup-copies.timer.d; systemctl daemon-reload; chmod 700 /var/backups/medsec-copies",
+            "others than root may reach /var/backups/medsec-copies (owner 0, mode 0711); the timer medsec-backup-copies.timer is next due in",
+        ),
+    ],
+    ids=["key_without_restrictions", "timer_by_a_drop_in"],
+)
+def test_what_undermines_the_copies_is_found(
+    place: Place, control: str, name: str, spoil: str, undo: str, said: str
+) -> None:
+    place.root(name, "set -e\n" + spoil)
+    found = ledger_site.verdict(place.site(), control, name)
+    place.root(name, undo)
+    assert found.verdict is Verdict.FAIL
+    assert said in found.text.en

@@ -14,7 +14,7 @@ from medsec.probes.backups import timer
 from medsec.text import Text, says
 
 DAY = 86400
-NETWORKED = ("nfs", "nfs4", "cifs", "smb", "smb2", "fuseblk", "fuse", "v9fs", "ceph", "afs")
+NO_DISK = ("nfs", "nfs4", "cifs", "smb", "smb2", "fuseblk", "fuse", "v9fs", "ceph", "afs", "tmpfs", "ramfs")
 
 
 def check(host: Host, params: Params) -> None:
@@ -46,7 +46,7 @@ def _of_reach(found: Keeper, params: Params) -> Iterator[Text]:
     if found.loose:
         paths = ", ".join(found.loose)
         yield says(en=f"others than root may write {paths}", zh=f"root 以外的账户可写：{paths}")
-    if found.filesystem in NETWORKED:
+    if found.filesystem in NO_DISK:
         yield says(
             en=f"{params.directory} lies on {found.filesystem}, not on a disk of this host",
             zh=f"{params.directory} 位于 {found.filesystem}，不在本机磁盘上",

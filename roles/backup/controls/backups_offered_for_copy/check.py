@@ -102,16 +102,18 @@ def _of_daemon(
         if ACCOUNT in settings.get(name, ()):
             yield says(en=f"sshd: {name} names {ACCOUNT}", zh=f"sshd：{name} 包含 {ACCOUNT}")
     lines = keys(host, " ".join(settings.get("authorizedkeysfile", [])).split(), found.home)
-    for keeper in known:
-        wanted_line = f'restrict,from="{keeper["address"]}",command="{program}" {keeper["key"]}'
-        if wanted_line not in lines:
+    registered = {
+        f'restrict,from="{keeper["address"]}",command="{program}" {keeper["key"]}': keeper for keeper in known
+    }
+    for line, keeper in registered.items():
+        if line not in lines:
             yield says(
                 en=f"the key of {keeper['host']} does not open {ACCOUNT}, or not as it must (restrict, from, command)",
                 zh=f"{keeper['host']} 的公钥未登记于 {ACCOUNT}，或缺少限制（restrict、from、command）",
             )
-    count = sum(not any(line.endswith(keeper["key"]) for keeper in known) for line in lines)
+    count = sum(line not in registered for line in lines)
     if count:
         yield says(
-            en=f"{count} keys open {ACCOUNT} that the ledger does not register",
-            zh=f"账户 {ACCOUNT} 有 {count} 个台账未登记的公钥",
+            en=f"{count} keys open {ACCOUNT} that the ledger does not register, or without its restrictions",
+            zh=f"账户 {ACCOUNT} 有 {count} 个公钥未在台账登记，或未加限制",
         )

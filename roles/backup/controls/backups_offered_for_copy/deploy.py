@@ -36,6 +36,7 @@ def deploy(params: Params) -> None:
         shell="/bin/sh",
         home=HOME,
         create_home=False,
+        ensure_home=False,
         password="*",
     )
     if (host.get_fact(Users).get("medsec-copies") or {}).get("groups"):

@@ -17,7 +17,7 @@ from medsec.catalogue.controls import load_controls
 from medsec.engines.base import Work
 from medsec.engines.registry import engine
 from medsec.evidence.findings import Verdict
-from medsec.inventory import Inventory, load_inventory
+from medsec.inventory import Inventory
 from medsec.lab import Lab, LabHost
 from medsec.resources import root
 from tests import ledger_site
@@ -66,9 +66,10 @@ class Place:
             ),
         }
         sets = {"management": ledger_site.console(source), "keeper": [f"{keeper.address}/32"]}
-        ledger_site.write(self.folder, self.lab, self.hosts, entries, sets)
+        # First, since Ansible lists a folder's files once in the life of a process.
+        (self.folder / "group_vars/all").mkdir(parents=True, exist_ok=True)
         (self.folder / "group_vars/all/copies.yml").write_text(f"{COPIED}_spare_mib: 16\n", encoding="utf-8")
-        return load_inventory(self.folder)
+        return ledger_site.write(self.folder, self.lab, self.hosts, entries, sets)
 
     def apply(self, name: str, controls: list[str], by: str) -> None:
         work = Work(self.site(), load_controls(root() / "roles"), {name: controls}, "apply")
@@ -102,7 +103,10 @@ class Place:
         before = self.copies()
         self.root("keeper", PULL, code=1)
         assert self.copies() == before
-        return self.root("keeper", "journalctl --sync; journalctl -q -o cat --since -1min -t medsec-backup-copies")
+        said = self.root(
+            "keeper", "journalctl --sync; journalctl -q -o cat -p err --since -1min -t medsec-backup-copies"
+        )
+        return "\n".join(line for line in said.splitlines() if line.startswith("medsec-backup-copies:"))
 
 
 @pytest.fixture(scope="module")

@@ -250,6 +250,8 @@ def test_a_full_disk_costs_no_copy(place: Place) -> None:
 
 def test_a_flipped_byte_is_found_by_the_weekly_reading(place: Place) -> None:
     check = "systemctl reset-failed; systemctl start medsec-backup-copies-check.service"
+    place.new_set("head -c 300000 /dev/urandom > dump")
+    place.root("keeper", PULL)
     place.root("keeper", check)
     inventory = place.site()
     pack = place.root("keeper", f"find {HOME}/repository/data -type f -size +100k | head -n 1").strip()

@@ -10,7 +10,7 @@ from medsec.text import Text, says
 
 def applies_to(control: Control, host: Host) -> bool:
     """Return whether `control` speaks of `host`, by the host's ledger entry."""
-    return _speaks_of(control, host, host.ledger.os_family)
+    return _speaks_of(control, host, host.ledger.os_family) and why_not_registered(control, host) is None
 
 
 def of_another_kind(control: Control, host: Host) -> bool:
@@ -22,13 +22,14 @@ def of_another_kind(control: Control, host: Host) -> bool:
 
 
 def _speaks_of(control: Control, host: Host, family: str) -> bool:
-    entry = host.ledger
-    return applies(control, kind=entry.kind, os_family=family, runs=entry.runs, registers=entry.registers)
+    entry, wanted = host.ledger, control.applies_to.registers
+    registers = () if wanted is None else (wanted,)
+    return applies(control, kind=entry.kind, os_family=family, runs=entry.runs, registers=registers)
 
 
 def why_not_applicable(control: Control, host: Host) -> Text | None:
     """Return why `control` does not speak of `host`, by the ledger, or None where it does."""
-    if applies_to(control, host):
+    if _speaks_of(control, host, host.ledger.os_family):
         return None
     rule, entry = control.applies_to, host.ledger
     if entry.kind not in rule.kinds:
@@ -41,12 +42,18 @@ def why_not_applicable(control: Control, host: Host) -> Text | None:
             en=f"the host's system is {entry.os_family}; the control speaks of {', '.join(rule.families)}",
             zh=f"该主机系统为 {entry.os_family}；本控制项适用于 {'、'.join(rule.families)}",
         )
-    if rule.registers is not None and rule.registers not in entry.registers:
-        return says(
-            en=f"the ledger registers no copy of backups here ({rule.registers}): nothing is said of copies",
-            zh=f"台账未在此登记备份副本（{rule.registers}），因此不对副本作出判定",
-        )
     return says(
         en=f"the ledger does not register {rule.runs} on this host",
         zh=f"台账未登记该主机运行 {rule.runs}",
+    )
+
+
+def why_not_registered(control: Control, host: Host) -> Text | None:
+    """Return why `control` has nothing to go by on `host`, though it speaks of such hosts; None where the ledger tells it."""
+    wanted = control.applies_to.registers
+    if wanted is None or wanted in host.ledger.registers:
+        return None
+    return says(
+        en=f"the ledger registers no copy of backups here ({wanted}): whether there is one, nobody has looked",
+        zh=f"台账未在此登记备份副本（{wanted}），是否存在副本未予核查",
     )

@@ -19,7 +19,12 @@ from medsec.inventory.hosts import Host, Inventory
 from medsec.inventory.local import needs_ledger
 from medsec.inventory.profile import why_not_selected
 from medsec.inventory.waivers import Waivers
-from medsec.judge.applicability import applies_to, of_another_kind, why_not_applicable
+from medsec.judge.applicability import (
+    applies_to,
+    of_another_kind,
+    why_not_applicable,
+    why_not_registered,
+)
 from medsec.judge.checks import Outcome
 from medsec.judge.courses import Courses, shipped
 from medsec.judge.examining import Examined, examine
@@ -317,7 +322,7 @@ def _by_ledger(work: _Work, control: Control, down: Outcome | None) -> Outcome |
     reason = why_not_applicable(control, work.host)
     if reason is not None and (down is None or of_another_kind(control, work.host)):
         return Outcome(Verdict.NOT_APPLICABLE, reason)
-    left_out = why_not_selected(control, work.host)
+    left_out = why_not_registered(control, work.host) or why_not_selected(control, work.host)
     return None if left_out is None else Outcome(Verdict.NOT_SELECTED, left_out)
 
 

@@ -35,11 +35,11 @@ class Most:
 # Plain hosts as Debian installs them, and a database server in which everything that can be mended was: there the checks
 # ask most. Where one of these is exceeded by a change that is worth it, say so with the new number.
 MOST = {
-    "terminal": Most(commands=30, bytes_up=19_500, bytes_down=45_000),
-    "server": Most(commands=29, bytes_up=18_800, bytes_down=45_000),
-    "db": Most(commands=56, bytes_up=23_800, bytes_down=55_000),
-    # 20 kB are the limit that all others keep to; here two database products are asked, and each makes statements and tries passwords.
-    "hardened": Most(commands=56, bytes_up=25_300, bytes_down=60_000),
+    "terminal": Most(commands=37, bytes_up=20_800, bytes_down=47_000),
+    "server": Most(commands=36, bytes_up=20_100, bytes_down=45_000),
+    "db": Most(commands=58, bytes_up=26_600, bytes_down=55_000),
+    # 20 kB are what a verify is to keep to; here two database products are asked, and each makes statements and tries passwords.
+    "hardened": Most(commands=67, bytes_up=28_200, bytes_down=62_000),
 }
 # What a hardened server is known by: unless these pass, it is an untouched one that is counted.
 HARDENED = {

@@ -16,14 +16,15 @@ from medsec.lab import Lab
 from medsec.resources import root
 
 FAIL, PASS, ERROR, OTHER = Verdict.FAIL, Verdict.PASS, Verdict.ERROR, Verdict.NOT_APPLICABLE
+UNSEEN = Verdict.NOT_SELECTED
 DATABASES_ONLY = ("gateway", "his-app", "backup", "terminal-1", "terminal-2")
 HOSTS = (*DATABASES_ONLY, "his-db")
 
 # What each control must say of every plain host that it speaks of, and what a reviewer found that to rest on.
 REVIEWED: dict[str, tuple[Verdict, str]] = {
     # The example's ledger registers no copy: nothing is said of any, and that is no pass.
-    "backups_copied_off_server": (OTHER, "the ledger registers no copy"),
-    "backups_offered_for_copy": (OTHER, "the ledger registers no copy"),
+    "backups_copied_off_server": (UNSEEN, "the ledger registers no copy"),
+    "backups_offered_for_copy": (UNSEEN, "the ledger registers no copy"),
     "critical_files_protected": (FAIL, "/etc/ssh/sshd_config has mode 0644"),
     "database_backed_up_daily": (FAIL, "there is no backup file"),
     # Spoken of on terminals and the database server; the latter's own clients are no finding.

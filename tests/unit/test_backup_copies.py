@@ -13,7 +13,7 @@ from medsec.catalogue.source import validate
 from medsec.errors import ProbeError, UsageError
 from medsec.inventory import load_inventory
 from medsec.inventory.ledger import Ledger
-from medsec.judge.applicability import why_not_applicable
+from medsec.judge.applicability import applies_to, why_not_applicable, why_not_registered
 from medsec.probes.backup_copies import Snapshot, snapshots
 from medsec.resources import root
 
@@ -73,7 +73,10 @@ def test_an_end_at_another_site_is_taken_at_its_word(ledger: dict[str, Any]) -> 
 def test_nothing_is_said_of_a_server_without_a_registered_copy() -> None:
     """That is no pass: the reason names the field."""
     database = load_inventory(root() / "inventory").hosts["his-db"]
-    reason = why_not_applicable(load_controls(root() / "roles")["backups_offered_for_copy"], database)
+    control = load_controls(root() / "roles")["backups_offered_for_copy"]
+    assert not applies_to(control, database)
+    assert why_not_applicable(control, database) is None
+    reason = why_not_registered(control, database)
     assert reason is not None
     assert "copied_to" in reason.en
 

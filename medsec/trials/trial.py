@@ -281,7 +281,8 @@ class _Batch:
         return [
             f"{path} ({marks})"
             for path, marks in overlay.not_restored(before, after, image).items()
-            if not f"{path}/".startswith("/var/lib/medsec/") and not any(record.fullmatch(path) for record in records)
+            if not f"{path}/".startswith("/var/lib/medsec/")
+            and not any(record.fullmatch(path) for record in records)
         ]
 
     def _listing(self, case: Case) -> overlay.Listing:

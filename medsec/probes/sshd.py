@@ -277,8 +277,15 @@ def _examples(key: str, pattern: str) -> list[str]:
     return [pattern.replace("*", "1").replace("?", "1")]
 
 
-def effective(host: Host, daemon: Daemon, cases: Sequence[Mapping[str, str]]) -> list[dict[str, list[str]]]:
-    """Return what `sshd -T` says of who may log in, for each connection: setting (lower case) to its values.
+WHO_MAY_LOG_IN = "permitroot|denyu|allowu|usepam"
+
+
+def effective(
+    host: Host, daemon: Daemon, cases: Sequence[Mapping[str, str]], wanted: str = WHO_MAY_LOG_IN
+) -> list[dict[str, list[str]]]:
+    """Return what `sshd -T` says for each connection: setting (lower case) to its values.
+
+    + wanted: how the settings begin that are brought along, as `grep -E` takes it
 
     Asked with the options that the running daemon was started with. Raises ProbeError when sshd refuses.
     """
@@ -287,7 +294,7 @@ def effective(host: Host, daemon: Daemon, cases: Sequence[Mapping[str, str]]) ->
     answer = host.run(
         f'export LC_ALL=C; for case in {asked}; do said=$({binary} -T {shlex.join(daemon.override)} -C "$case" 2>&1) '
         f"|| {{ echo {_SEPARATOR}failed; printf '%s\\n' \"$said\"; break; }}; echo {shlex.quote(_SEPARATOR)}; "
-        "printf '%s\\n' \"$said\" | grep -E '^(permitroot|denyu|allowu|usepam)'; done"
+        f"printf '%s\\n' \"$said\" | grep -E '^({wanted})'; done"
     )
     found = [parse_settings(part) for part in answer.stdout.split(_SEPARATOR + "\n")[1:]]
     if f"{_SEPARATOR}failed" in answer.stdout or len(found) != len(cases):

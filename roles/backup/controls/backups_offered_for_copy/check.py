@@ -13,6 +13,8 @@ from medsec.probes.backup_copies import ACCOUNT, Account, account, keys
 from medsec.text import Text, says
 
 KNOWN = ("postgresql", "mariadb")
+# What sshd may be asked of who comes in as the account, and with what.
+SETTINGS = "pubkeyauth|forcecommand|authorizedkeys|trustedusercakeys|allow|deny"
 
 
 def check(host: Host, params: Params) -> None:
@@ -69,12 +71,12 @@ def _of_ways_in(host: Host, found: Account, params: Params) -> Iterator[Text]:
         )
     known = [keeper for keeper in params.copied_to if keeper.get("key")]
     cases = [
-        f"user={ACCOUNT},host={keeper['host']},addr={keeper['address']},laddr=192.0.2.2,lport=22"
+        {"user": ACCOUNT, "host": keeper["host"], "addr": keeper["address"], "laddr": "192.0.2.2", "lport": "22"}
         for keeper in known
     ]
     for daemon in sshd.daemons(host) if cases else ():
-        for case, settings in zip(cases, sshd.effective(host, daemon, cases), strict=True):
-            yield from _of_daemon(host, found, params.program, known, case, settings)
+        for case, settings in zip(cases, sshd.effective(host, daemon, cases, SETTINGS), strict=True):
+            yield from _of_daemon(host, found, params.program, known, sshd.specification(case), settings)
 
 
 def _of_daemon(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from functools import reduce
@@ -24,9 +25,15 @@ def courses_of(runs: Iterable[Run]) -> dict[str, list[Course]]:
     return {name: found for name, courses in sorted(seen.items()) if (found := merged(courses))}
 
 
+# The same process may well have the same number on all hosts of a lab, and has another one elsewhere.
+_OF_A_PROCESS = re.compile(r"(_PID=|-p |/proc/)[0-9]+")
+
+
 def course_of(records: Iterable[CommandRecord]) -> Course:
-    """Return what a check asked, and None for what does something: that must never be run ahead."""
-    return tuple(None if record.once else record.command for record in records)
+    """Return what a check asked, and None for what does something, which must never be run ahead, or is of one process."""
+    return tuple(
+        None if record.once or _OF_A_PROCESS.search(record.command) else record.command for record in records
+    )
 
 
 def merged(courses: Sequence[Course]) -> list[Course]:

@@ -18,7 +18,7 @@ import yaml
 
 from medsec.catalogue.controls import Control
 from medsec.catalogue.indexes import defaults, harden_playbook, tasks
-from medsec.engines import mitogen, tuning
+from medsec.engines import tuning
 from medsec.engines.base import EngineError, EngineName, EngineResult, Event, OnEvent, Status, Work
 from medsec.engines.child import child, in_memory
 from medsec.engines.jumps import jump_config
@@ -315,12 +315,10 @@ def _event(message: Mapping[str, Any]) -> Event:
 
 
 def _environment(work: Work, folder: Path) -> dict[str, str]:
-    config = _config(work, folder)
     return {
         **os.environ,
         **tuning.environment(),
-        **mitogen.environment(config),
-        "ANSIBLE_CONFIG": str(config),
+        "ANSIBLE_CONFIG": str(_config(work, folder)),
         "ANSIBLE_ROLES_PATH": str(folder / "roles"),
         "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).with_name("callback")),
         "ANSIBLE_STDOUT_CALLBACK": "medsec_events",

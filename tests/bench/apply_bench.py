@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from medsec.catalogue.controls import Control, load_controls
-from medsec.engines import mitogen, tuning
+from medsec.engines import tuning
 from medsec.evidence.findings import Verdict
 from medsec.inventory import Inventory
 from medsec.judge.applicability import applies_to
@@ -70,28 +70,16 @@ def _tuned(fleet: Fleet) -> Mapping[str, str]:
     return {"ANSIBLE_CONFIG": "/dev/null", **tuning.environment()}
 
 
-def _by_mitogen(fleet: Fleet) -> Mapping[str, str]:
-    return {**_tuned(fleet), **mitogen.environment(_mitogen_site(fleet))}
-
-
-def _mitogen_site(fleet: Fleet) -> Path:
-    config = fleet.inventory.parent / "mitogen.cfg"
-    config.write_text("[defaults]\nstrategy = mitogen_free\n", encoding="utf-8")
-    return config
-
-
 def pyinfra(fleet: Fleet) -> None:
     """Run the deploys by pyinfra's own program."""
     command: list[str | Path] = [Path(sys.executable).with_name("pyinfra"), "--yes", "--parallel", str(FORKS)]
     _done([*command, fleet.inventory / "hosts.py", root() / "playbooks/harden.py"], fleet, {}, {0})
 
 
-def medsec(engine: str, *, by_mitogen: bool = False) -> Callable[[Fleet], None]:
+def medsec(engine: str) -> Callable[[Fleet], None]:
     """Return what runs all remedies by medsec, as its users do."""
 
     def run(fleet: Fleet) -> None:
-        config = fleet.inventory / "ansible.cfg"
-        config.write_text(_mitogen_site(fleet).read_text(encoding="utf-8") if by_mitogen else "", encoding="utf-8")
         program = Path(sys.executable).with_name("medsec")
         command: list[str | Path] = [program, "apply", "--all", "--yes", "--engine", engine, "-i", fleet.inventory]
         # What no remedy mends in a bench, the time server that does not answer for one, is a finding.
@@ -143,9 +131,7 @@ def _done(command: Sequence[str | Path], fleet: Fleet, environment: Mapping[str,
 BY_ANSIBLE = [
     Contender("ansible-playbook, default settings", playbook(_default)),
     Contender("ansible-playbook, medsec's settings", playbook(_tuned)),
-    Contender("ansible-playbook, medsec's settings and Mitogen", playbook(_by_mitogen)),
     Contender("medsec apply --all --engine ansible", medsec("ansible")),
-    Contender("medsec apply --all --engine ansible, with Mitogen", medsec("ansible", by_mitogen=True)),
 ]
 BY_PYINFRA = [
     Contender("pyinfra, its own program", pyinfra),

@@ -166,20 +166,6 @@ def test_hosts_that_cannot_be_worked_on_say_why_and_the_others_go_on(
     assert set(result.failures) == {(host, "a_first") for host in expected}
 
 
-def test_mitogen_does_the_tasks_where_the_site_chooses_it(
-    work: Work, lab: Lab, tmp_path: Path, target: str
-) -> None:
-    tell = "---\n- name: Tell what runs this\n  ansible.builtin.shell: tr '\\\\0' ' ' < /proc/$PPID/cmdline > %s\n  changed_when: true\n"
-    roles = tmp_path / "mitogen-roles"
-    control = site.make_control(roles, "e_tells", tasks=tell % f"{target}/parent", path=f"{target}/x")
-    work = replace(work, controls=site.catalogue(control), todo={"well": ["e_tells"]})
-    for strategy, expected in (("ansible.builtin.linear", False), ("mitogen_free", True)):
-        (work.inventory.path / "ansible.cfg").write_text(f"[defaults]\nstrategy = {strategy}\n", encoding="utf-8")
-        result, _ = run("ansible", work)
-        assert result.complete, result.failures
-        assert ("mitogen" in on_host(lab, "well", f"cat {target}/parent")) == expected
-
-
 def test_pyinfra_needs_no_python_on_the_host_and_ansible_says_so(work: Work, lab: Lab, target: str) -> None:
     refused, _ = run("ansible", work, todo={"bare": ["a_first"]})
     assert "use --engine pyinfra" in refused.unreachable["bare"]

@@ -165,19 +165,3 @@ def _commands() -> str:
         except OSError:  # it has just ended
             continue
     return "\n".join(found)
-
-
-def test_a_strategy_that_mitogen_has_not_is_refused(work: Work, tmp_path: Path) -> None:
-    config = work.inventory.path / "ansible.cfg"
-    config.write_text("[defaults]\nstrategy = mitogen_fast\n", encoding="utf-8")
-    with pytest.raises(
-        UsageError, match=r"ansible\.cfg: strategy = mitogen_fast; accepted of Mitogen's: mitogen_free, "
-    ):
-        AnsibleEngine().run(work, lambda event: None)
-
-
-def test_mitogen_that_is_not_installed_is_asked_for(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    (work.inventory.path / "ansible.cfg").write_text("[defaults]\nstrategy = mitogen_free\n", encoding="utf-8")
-    monkeypatch.setitem(sys.modules, "ansible_mitogen", None)
-    with pytest.raises(UsageError, match=r"pip install 'medsec\[mitogen\]'"):
-        AnsibleEngine().run(work, lambda event: None)

@@ -21,6 +21,7 @@ ACCOUNT = "medsec-copies"
 # /usr/local, where older releases let them.
 _ACCOUNT = r"""
 export LC_ALL=C
+for tool in find getent readlink runuser sudo; do command -v $tool > /dev/null || { echo "$tool is missing" >&2; exit 3; }; done
 u=medsec-copies
 e=$(getent passwd $u) || { echo absent; exit; }
 IFS=:
@@ -112,6 +113,7 @@ def keys(host: Host, patterns: Sequence[str], home: str) -> list[str]:
 # $1 the folder of the copies, $2 that of the settings.
 _KEEPER = r"""
 export LC_ALL=C RESTIC_REPOSITORY="$1/repository" RESTIC_PASSWORD_FILE="$2/password"
+for tool in cut find stat; do command -v $tool > /dev/null || { echo "$tool is missing" >&2; exit 3; }; done
 echo "now=$(date +%s)"
 for f in "$1" "$RESTIC_REPOSITORY" "$2" "$2/password" "$2/id_ed25519"; do
   echo "entry=$(stat -c '%u %a %Y' -- "$f" 2> /dev/null || echo - - -) $f"
@@ -178,8 +180,8 @@ def keeper(host: Host, directory: str, settings: str) -> Keeper:
     told: dict[str, list[str]] = {}
     for name, _, value in (line.partition("=") for line in answer.stdout.splitlines()):
         told.setdefault(name, []).append(value)
-    if answer.rc != 0 or "now" not in told or len(told.get("entry", ())) != 5:
-        said = answer.stderr.strip()[-300:] or f"exit code {answer.rc}"
+    if answer.rc != 0 or "now" not in told or len(told.get("entry", ())) != 5 or "own" not in told:
+        said = answer.stderr.strip()[-300:] or f"exit code {answer.rc}, no host key in /etc/ssh or no whole answer"
         raise ProbeError(
             says(en=f"the host does not tell of its copies: {said}", zh=f"无法查询本机的备份副本：{said}")
         )

@@ -98,6 +98,7 @@ def timer(host: Host, name: str) -> Timer:
 
 _LOOK = r"""
 export LC_ALL=C
+command -v setpriv > /dev/null || {{ echo 'no setpriv' >&2; exit 3; }}
 machine=$(printf %s "$(cat /etc/machine-id)" | sha256sum | cut -d' ' -f1)
 for f in {pattern}; do
   [ -f "$f" ] || continue

@@ -18,6 +18,7 @@ from medsec.text import says
 # programs and units of the processes that hold them; what systemd itself listens on and what it starts for it.
 _QUESTION = r"""
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+for tool in awk find grep ip nsenter sed ss systemctl; do command -v $tool > /dev/null || { echo "$tool is missing" >&2; exit 3; }; done
 echo '== sockets'
 sockets="ss -H -lntup$([ ! -e /proc/net/sctp ] || echo S) || exit 1
 cat /proc/net/udplite* 2> /dev/null | awk '/:/ { print \"udplite \" \$2 }'"

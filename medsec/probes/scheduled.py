@@ -14,7 +14,7 @@ from medsec.text import says
 # the clock all lines come along: a variable says elsewhere which folder is meant.
 _READ = r"""
 export LC_ALL=C
-command -v find > /dev/null || { echo 'find is missing' >&2; exit 3; }
+for tool in awk find grep xargs; do command -v $tool > /dev/null || { echo "$tool is missing" >&2; exit 3; }; done
 tables() {
   find /etc/crontab /etc/anacrontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly \
     /etc/cron.yearly /var/spool/cron /var/spool/anacron /etc/rc.local /etc/rc.d/rc.local /etc/systemd/system \

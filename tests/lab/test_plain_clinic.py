@@ -115,7 +115,10 @@ ASKS_SYSTEMCTL = (
 # What is taken away on which host, and the verdicts that must follow; every other verdict stays what it was.
 AWAY = "mkdir -p /root/away; mv {} /root/away/"
 TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
-    "gateway": (AWAY.format("/usr/sbin/nft"), {"inbound_denied_by_default": ERROR}),
+    "gateway": (
+        f"{AWAY.format('/usr/sbin/nft')}; {AWAY.format('/usr/bin/nsenter')}",
+        {"inbound_denied_by_default": ERROR, "unneeded_services_gone": ERROR},
+    ),
     # The daemon itself stays, or nobody could ask the host anything more; only its answers about its settings go.
     "his-app": (
         "cp -p /usr/sbin/sshd /usr/sbin/sshd.real; rm /usr/sbin/sshd\n"

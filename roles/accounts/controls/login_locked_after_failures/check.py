@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from testinfra.host import Host
 
-from medsec.errors import Spared
+from medsec.errors import ProbeError, Spared
 from medsec.inventory import Params
 from medsec.probes import faillock, pam, pam_ways, scheduled, sshd
 from medsec.probes.login_attempts import Trial, trials
@@ -156,7 +156,18 @@ def _locks(trial: Trial, deny: int, alike: Sequence[str]) -> None:
 
 
 def _sshd_asks_pam(host: Host) -> None:
-    if host.run("pgrep -x 'sshd|dropbear' || systemctl is-active ssh.socket sshd.socket").rc != 0:
+    asked = host.run(
+        "command -v pgrep > /dev/null || exit 91; "
+        "pgrep -x 'sshd|dropbear' || systemctl is-active ssh.socket sshd.socket"
+    )
+    if asked.rc == 91:
+        raise ProbeError(
+            says(
+                en="pgrep is missing: whether an SSH server runs cannot be told; install procps",
+                zh="缺少 pgrep，无法判断 SSH 服务是否运行；请安装 procps",
+            )
+        )
+    if asked.rc != 0:
         return
     for daemon in sshd.daemons(host):
         assert daemon.is_openssh, says(

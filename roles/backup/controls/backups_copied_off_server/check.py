@@ -46,6 +46,7 @@ def _of_reach(found: Keeper, params: Params) -> Iterator[Text]:
     if found.loose:
         paths = ", ".join(found.loose)
         yield says(en=f"others than root may write {paths}", zh=f"root 以外的账户可写：{paths}")
+    # Of a folder that is missing no filesystem is told; that it is missing is said above.
     if found.filesystem in NO_DISK:
         yield says(
             en=f"{params.directory} lies on {found.filesystem}, not on a disk of this host",

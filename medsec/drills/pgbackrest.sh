@@ -76,9 +76,9 @@ start() {
     sleep 0.2
   done
 }
-not_reached() {
+not_reached() { # Our own askings, turned away while it recovered, are not the reason.
   cat "$home/server.log" >> "$log"
-  fault restore "$cluster: $(one_line < "$home/server.log")"
+  fault restore "$cluster: $(grep -v 'FATAL: *the database system is ' "$home/server.log" | one_line)"
 }
 
 read_back() {

@@ -74,8 +74,11 @@ tell() { # UNIT
       if listed "$program"; then tell "$socket"; fi
     done
 
-  # What boot starts by another name.
-  enabled=$(systemctl list-unit-files --type=service --state=enabled --plain --no-legend | awk '$1 !~ /@\./ { print $1 }')
+  # What boot starts by another name. Asked for all unit files, systemd works for a second.
+  enabled=$(find /etc/systemd/system /run/systemd/system /run/systemd/generator /run/systemd/generator.early \
+    /run/systemd/generator.late /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system/ \
+    -maxdepth 2 -name '*.service' ! -name '*@.service' -type l ! -lname /dev/null \
+    \( -path '*.wants/*' -o -path '*.requires/*' -o -path '/etc/systemd/system/*' \) -printf '%f\n' 2> /dev/null | sort -u)
   # shellcheck disable=SC2086 # a list of names
   shown ExecStart -- ${enabled:-none.service} | sed -n 's/^\([^|]*\)|[^|]*|{ path=[^ ]* ; argv\[\]=\(.*\) ; ignore_errors=.*/\1 \2/p' |
     while read -r unit words; do

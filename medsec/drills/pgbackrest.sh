@@ -12,6 +12,7 @@ prove() {
     tools_of "$(sed -n '1s/.*"server" : "\([0-9]*\).*/\1/p' "$folder"postgres.point.manifest)"
     restore
     start
+    look_at_indexes
     read_back
     integrity
   done
@@ -81,6 +82,11 @@ not_reached() { # Our own askings, turned away while it recovered, are not the r
   fault restore "$cluster: $(grep -v 'FATAL: *the database system is ' "$home/server.log" | one_line)"
 }
 
+look_at_indexes() { # beside the comparison: either keeps one processor busy
+  as_postgres pg_amcheck -h "$socket" --all --install-missing --heapallindexed > "$home/amcheck" 2>&1 &
+  amcheck=$!
+}
+
 read_back() {
   say restored "$cluster"
   step compare
@@ -96,7 +102,7 @@ read_back() {
 
 integrity() { # pgBackRest compared each file's digest; a cluster without checksums has none to look at
   step integrity
-  try integrity as_postgres pg_amcheck -h "$socket" --all --install-missing --heapallindexed
+  wait "$amcheck" || fault integrity "$(one_line < "$home/amcheck")"
   try start as_postgres pg_ctl -D "$data" -w -m fast stop
   if as_postgres pg_controldata "$data" | grep -q '^Data page checksum version: *[1-9]'; then
     try integrity as_postgres pg_checksums -D "$data" --check

@@ -57,16 +57,19 @@ def registered(
     management_set: str,
     management_ports: Iterable[int],
 ) -> Registered:
-    """Return the flows that ledger entries register; the management addresses always reach the management ports."""
+    """Return the flows that ledger entries register; the management addresses always reach the management ports.
+
+    Ansible alone hands the ledger on as it is written, where `protocol` may be left out.
+    """
     management = [Flow("tcp", port, _networks([management_set], address_sets)) for port in management_ports]
     inward = []
     for entry in listens:
         sources = [name for name in entry["sources"] if name != "local"]
         if sources:
-            inward.append(Flow(entry["protocol"], entry["port"], _networks(sources, address_sets)))
+            inward.append(Flow(_protocol(entry), entry["port"], _networks(sources, address_sets)))
     through = [
         Flow(
-            entry["protocol"],
+            _protocol(entry),
             entry["port"],
             _networks(entry["sources"], address_sets),
             _networks(entry["destinations"], address_sets),
@@ -74,6 +77,10 @@ def registered(
         for entry in forwards
     ]
     return Registered(tuple(inward), tuple(through), tuple(management))
+
+
+def _protocol(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("protocol", "tcp"))
 
 
 def _networks(names: Iterable[str], address_sets: Mapping[str, Sequence[str]]) -> Networks:

@@ -14,12 +14,19 @@ from tests import ledger_site
 
 
 def write(
-    folder: Path, lab: Lab, hosts: Mapping[str, LabHost], more: Mapping[str, Any] | None = None
+    folder: Path,
+    lab: Lab,
+    hosts: Mapping[str, LabHost],
+    more: Mapping[str, Any] | None = None,
+    **ledger: Any,
 ) -> Inventory:
-    """Write and load an inventory below `folder` in which each name leads to its host; `more` are variables by name."""
+    """Write and load an inventory below `folder` in which each name leads to its host; `more` are variables by name.
+
+    `ledger` is handed on to `ledger_site.write`.
+    """
     (console,) = {tuple(ledger_site.console(host)) for host in hosts.values()}
     entries = {name: ledger_site.entry(host) for name, host in hosts.items()}
-    ledger_site.write(folder, lab, hosts, entries, {"management": console})
+    ledger_site.write(folder, lab, hosts, entries, {"management": console}, **ledger)
     listed = yaml.safe_load((folder / "hosts.yml").read_text(encoding="utf-8"))
     for name, variables in (more or {}).items():
         listed["all"]["hosts"][name] |= variables

@@ -16,7 +16,7 @@ CAPTURED = Path(__file__).parent / "captured/nft"
 SETS = {"management": ["10.66.1.1/32", "fd66::1/128"], "terminals": ["10.66.3.0/24"]}
 LISTENS = [
     {"port": 22, "protocol": "tcp", "sources": ["management"]},
-    {"port": 8080, "protocol": "tcp", "sources": ["terminals"]},
+    {"port": 8080, "sources": ["terminals"]},  # as a ledger may be written: tcp is what is meant
     {"port": 5432, "protocol": "tcp", "sources": ["local"]},
 ]
 

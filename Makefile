@@ -57,9 +57,11 @@ faults: venv ## try every fault again, and write docs/faults.md
 	MEDSEC_FAULTS="$$notes" $(BIN)/pytest -q -n $(LAB_WORKERS) --dist loadgroup tests/lab/test_faults.py tests/lab/test_controller_killed.py tests/lab/test_clock_jump_vm.py && \
 	$(BIN)/python -m tests.lab.faults_table "$$notes" > docs/faults.md
 
-bench: venv ## measure verify and apply beside their peers, and write docs/benchmarks.md: on a quiet machine
-	{ $(BIN)/python -m tests.bench.verify_bench && $(BIN)/python -m tests.bench.apply_bench; } > docs/benchmarks.md.new
+bench: venv ## measure verify, apply, auditing and drills beside their peers, and write docs/benchmarks.md: on a quiet machine
+	for part in verify apply database; do $(BIN)/python -m tests.bench.$${part}_bench || exit; done > docs/benchmarks.md.new
 	mv docs/benchmarks.md.new docs/benchmarks.md
+	$(BIN)/pip -q --disable-pip-version-check install -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m tests.bench.plots docs/benchmarks.md docs/images
 
 acceptance: venv ## what a new user does
 	$(BIN)/pytest -q tests/acceptance

@@ -249,6 +249,10 @@ connection by half a round trip each way; its column of round trips counts the l
 
 由 `make bench` 生成。各方交替运行，取中位数；倍数以“同样命令写成一个脚本、一次连接”的手写脚本为基准。主机为 {forks} 台真实实验主机的多个名称，
 每个名称各自登录、各有结果。
+
+![Seconds by the number of hosts](images/bench-hosts.svg)
+
+![Seconds by the length of the line](images/bench-line.svg)
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -68,6 +68,14 @@ class BackupSet:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A copy of a backup on another host, by the set's name, and when that backup was begun."""
+
+    set: str
+    taken: datetime
+
+
+@dataclass(frozen=True)
 class State:
     """What there is of one product's backups on one host, by the host's own clock."""
 
@@ -78,6 +86,8 @@ class State:
     # When the timer fires next; None where it does not.
     next_run: datetime | None
     drill: KeptDrill | None
+    # The newest copy that each keeper of the ledger holds (`medsec.backups.copies`); None where it holds none.
+    copies: Mapping[str, Copy | None] = field(default_factory=dict)
 
     @property
     def last(self) -> BackupSet | None:
@@ -98,7 +108,11 @@ class State:
     @property
     def places(self) -> list[str]:
         """The hosts that hold the newest good backup."""
-        return [self.job.host.name] if self.last is not None else []
+        last = self.last
+        if last is None:
+            return []
+        keepers = [name for name, copy in self.copies.items() if copy is not None and copy.set == last.name]
+        return [self.job.host.name, *keepers]
 
     def value(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -110,6 +124,10 @@ class State:
             "rpo_seconds": self.job.rpo,
             "overdue": self.overdue,
             "places": self.places,
+            "copies": {
+                name: {"name": copy.set, "taken": copy.taken.isoformat()} if copy else None
+                for name, copy in self.copies.items()
+            },
             "drill": {
                 "finished": datetime.fromtimestamp(self.drill.finished, UTC).isoformat(),
                 "outcome": self.drill.outcome,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -246,6 +247,34 @@ def test_a_full_disk_costs_no_copy(place: Place) -> None:
     place.root("keeper", PULL)
     assert name in place.copies()
     place.root("keeper", f"umount {HOME}")
+
+
+def status(place: Place, code: int = 0) -> tuple[dict[str, dict[str, Any]], str]:
+    """Return what `medsec backup status` tells of the server's products, and what it says on the error stream."""
+    medsec = [str(Path(sys.executable).with_name("medsec")), "--lang", "en", "backup", "status"]
+    done = subprocess.run(
+        [*medsec, "--host", "source", "-f", "json", "-i", str(place.folder)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return {state["system"]: state for state in json.loads(done.stdout)}, done.stderr
+
+
+def test_the_status_tells_what_the_keeper_holds(place: Place) -> None:
+    name = place.new_set()
+    before = status(place)[0]["mariadb"]
+    assert before["last"]["name"] == name
+    assert before["places"] == ["source"]
+    assert before["copies"]["keeper"]["name"] == place.copies()[-1] < name
+    place.root("keeper", PULL)
+    found = status(place)[0]
+    assert found["mariadb"]["places"] == found["postgresql"]["places"] == ["source", "keeper"]
+    assert found["mariadb"]["copies"]["keeper"]["name"] == name
+    place.root("keeper", "mv /etc/medsec-backup-copies/password /root/")
+    unread, said = status(place, 3)
+    place.root("keeper", "mv /root/password /etc/medsec-backup-copies/")
+    assert unread["mariadb"]["places"] == ["source"]
+    assert "host keeper: the copies cannot be read" in said
 
 
 def test_a_flipped_byte_is_found_by_the_weekly_reading(place: Place) -> None:

@@ -11,15 +11,16 @@ from typing import Any
 import click
 import yaml
 
+from medsec.backups.copies import with_copies
 from medsec.backups.jobs import Job, jobs
 from medsec.backups.keys import CopyKeys, copy_keys, keepers
 from medsec.backups.making import Result, make
 from medsec.backups.survey import Answer, BackupSet, State, named, survey
-from medsec.catalogue.controls import load_controls
+from medsec.catalogue.controls import Controls, load_controls
 from medsec.columns import table
 from medsec.drills.record import OUTCOMES, Outcome
 from medsec.errors import MedsecError
-from medsec.inventory import load_inventory
+from medsec.inventory import Inventory, load_inventory
 from medsec.resources import root
 from medsec.text import Language, Text, in_language, says
 from medsec_cli.language import Say
@@ -63,7 +64,8 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
                 click.echo(f"  {job.host.name} {job.product}: {seconds:.0f} s{room}", err=True)
 
         results = []
-        for result in make(_work(given), on_progress):
+        _, _, work = _work(given)
+        for result in make(work, on_progress):
             results.append(result)
             if form == "text":
                 _made(result, say)
@@ -85,7 +87,8 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
     )
     @options
     def status(form: str, **given: Any) -> int:
-        answers = list(survey(_work(given)))
+        site, controls, work = _work(given)
+        answers = list(with_copies(site, controls, list(survey(work))))
         states = [state for answer in answers for state in answer.states]
         if form == "json":
             _json([state.value() for state in states])
@@ -96,7 +99,8 @@ def commands(say: Say, language: Language) -> Iterator[click.Command]:
     @backup.command("list", help=say(says(en="The backups that a host has.", zh="列出主机上的各份备份。")))
     @options
     def list_(form: str, **given: Any) -> int:
-        answers = list(survey(_work(given)))
+        _, _, work = _work(given)
+        answers = list(survey(work))
         states = [state for answer in answers for state in answer.states]
         if form == "json":
             _json(
@@ -227,9 +231,10 @@ def _host_options(say: Say) -> Callable[[Any], Any]:
     return decorate
 
 
-def _work(given: dict[str, Any]) -> list[list[Job]]:
+def _work(given: dict[str, Any]) -> tuple[Inventory, Controls, list[list[Job]]]:
     found = load_inventory(given["inventory"])
-    return jobs(found, load_controls(root() / "roles"), found.limit(given["limit"]), given["system"])
+    controls = load_controls(root() / "roles")
+    return found, controls, jobs(found, controls, found.limit(given["limit"]), given["system"])
 
 
 def _row(state: State, say: Say) -> list[str]:
@@ -241,12 +246,23 @@ def _row(state: State, say: Say) -> list[str]:
         _local(last.taken) if last else say(_NONE),
         f"{age / 3600:.1f} h/{target}" if age is not None else f"-/{target}",
         _size(last.bytes) if last else "-",
-        ", ".join(state.places) or "-",
+        _where(state, say),
         _drill(state, say),
         _local(state.next_run) if state.next_run else say(_NONE),
         _size(state.free) if state.free is not None else "-",
         say(says(en="OVERDUE", zh="逾期") if state.overdue else says(en="in time", zh="正常")),
     ]
+
+
+def _where(state: State, say: Say) -> str:
+    """Return who holds the newest backup, and of the other keepers the newest that they hold."""
+    places = state.places
+    late = [
+        f"{name} ({_local(copy.taken) if copy else say(_NONE)})"
+        for name, copy in state.copies.items()
+        if name not in places
+    ]
+    return ", ".join([*places, *late]) or "-"
 
 
 def _drill(state: State, say: Say) -> str:

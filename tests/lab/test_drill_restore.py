@@ -45,6 +45,14 @@ USE `h i%s`;
 CREATE TABLE `h i%s`.`pat``ient` (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(40), weight FLOAT, seen TIMESTAMP DEFAULT NOW(), photo BLOB);
 INSERT INTO `h i%s`.`pat``ient` (name, weight, photo) SELECT CONCAT('张\t三', seq), RAND(), UNHEX(MD5(seq)) FROM seq_1_to_5000;
 INSERT INTO `h i%s`.`pat``ient` (name) VALUES (NULL);
+CREATE TABLE price (code INT PRIMARY KEY, yuan DECIMAL(9, 2), since TIMESTAMP(6) GENERATED ALWAYS AS ROW START,
+  until TIMESTAMP(6) GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (since, until)) WITH SYSTEM VERSIONING;
+INSERT INTO price (code, yuan) VALUES (1, 12.50), (2, 3);
+UPDATE price SET yuan = 4 WHERE code = 2;
+CREATE TABLE ward (bed INT) WITH SYSTEM VERSIONING;
+INSERT INTO ward VALUES (7);
+CREATE SEQUENCE receipt START WITH 100 INCREMENT BY 3;
+SELECT NEXTVAL(receipt);
 CREATE USER his@localhost IDENTIFIED BY 'Abcd1234!x';
 SQL
 """
@@ -101,6 +109,8 @@ CASES = (
     Case("a_file_too_many", "touch left-over", "changed after it was made: left-over"),
     Case("table_missing", "(cd / && runuser -u postgres -- pg_dump -Fc -T patient 'h i%s/') > \"$dump\"; seal", "public.patient is missing", "postgresql"),
     Case("table_missing", "mariadb-dump --ignore-table='h i%s.pat`ient' --databases 'h i%s' | gzip > \"$dump\"; seal", "pat`ient is missing", "mariadb"),
+    Case("versioned_table_missing", "mariadb-dump --ignore-table='h i%s.price' --databases 'h i%s' | gzip > \"$dump\"; seal", "price is missing", "mariadb"),
+    Case("sequence_missing", "mariadb-dump --ignore-table='h i%s.receipt' --databases 'h i%s' | gzip > \"$dump\"; seal", "receipt is missing", "mariadb"),
     Case(
         "canary_missing",
         "(cd / && runuser -u postgres -- pg_dump -Fc -s medsec) > $canary\n"

@@ -17,7 +17,7 @@ from medsec import resources
 from medsec.operations.contents import content
 
 _SCRIPT = "roles/logs/files/retention.sh"
-_WORDS = {"files", "folders", "reload", "start", "revert", "restart", "by_hand"}
+_WORDS = {"files", "folders", "reload", "start", "revert", "restart", "reread", "by_hand"}
 
 
 class Shortfall(FactBase[dict[str, Any]]):
@@ -83,3 +83,5 @@ def restarted(*, days: int, journal_min_mib: int) -> Generator[StringCommand]:
         yield StringCommand(f"systemctl restart {shlex.quote(unit)}")
     if "systemd-journald.service" in found["restart"]:
         yield StringCommand("journalctl --flush")
+    for unit in found["reread"]:
+        yield StringCommand(f"systemctl kill --kill-who=main --signal=HUP {shlex.quote(unit)}")

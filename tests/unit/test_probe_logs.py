@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medsec.errors import ProbeError
-from medsec.probes import faillock, journald, logrotate, rsyslog, scheduled
+from medsec.probes import auditd, faillock, journald, logrotate, rsyslog, scheduled
 from medsec.probes.scheduled import Line
 
 CAPTURED = Path(__file__).parent / "captured"
@@ -486,3 +486,74 @@ def test_a_journal_without_logins_proves_nothing() -> None:
     rsyslog.parse("installed=no\n").require_proof()
     with pytest.raises(ProbeError):
         rsyslog.parse(read("rsyslog").replace("auth=/var/log/auth.log", "auth=none")).require_proof()
+
+
+# --- auditd -----------------------------------------------------------------------------------------------------------
+
+AUDITD = """\
+MainPID=416
+LoadState=loaded
+ActiveState=active
+UnitFileState=enabled
+now=1795393350
+told=1795393307
+config=/etc/audit/auditd.conf
+changed=1795393200
+told=1795393341
+written=1795393341.2
+====
+# This file controls the configuration of the audit daemon
+log_file = /var/log/audit/audit.log
+max_log_file = 8
+num_logs = 5
+##name = mydomain
+Max_Log_File_Action = ROTATE
+"""
+
+
+def audit(*changes: tuple[str, str]) -> auditd.Auditd:
+    text = AUDITD
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    found = auditd.parse(text)
+    assert found is not None
+    return found
+
+
+def test_auditd_as_it_is_shipped() -> None:
+    found = audit()
+    assert (found.used, found.overwrites, found.number, found.unread) == (True, True, 5, False)
+    assert found.oldest == 1795393341.2
+
+
+@pytest.mark.parametrize(
+    "change", [("num_logs = 5", "num_logs = 1"), ("= ROTATE", "= keep_logs"), ("= ROTATE", "= IGNORE")]
+)
+def test_auditd_that_deletes_nothing(change: tuple[str, str]) -> None:
+    assert not audit(change).overwrites
+
+
+def test_the_last_of_two_settings_counts() -> None:
+    assert not audit(("= ROTATE\n", "= ROTATE\nmax_log_file_action=KEEP_LOGS\n")).overwrites
+
+
+def test_settings_that_auditd_was_never_told() -> None:
+    assert audit(("changed=1795393200", "changed=1795393345")).unread
+    assert not audit(("changed=1795393200", "changed=1795393340")).unread
+
+
+def test_auditd_that_boot_starts_and_one_that_nothing_starts() -> None:
+    off = ("ActiveState=active", "ActiveState=failed")
+    assert audit(off).used
+    assert not audit(off, ("UnitFileState=enabled", "UnitFileState=disabled")).used
+
+
+@pytest.mark.parametrize("text", ["", "LoadState=loaded\nnow=1\n", AUDITD.partition("====")[0]])
+def test_half_an_answer_of_auditd_is_none(text: str) -> None:
+    with pytest.raises(ProbeError, match="auditd"):
+        auditd.parse(text)
+
+
+def test_no_auditd() -> None:
+    assert auditd.parse("LoadState=not-found\nActiveState=inactive\nUnitFileState=\nnow=5\n") is None

@@ -6,6 +6,7 @@
 #   reload   "systemd" where a unit file has changed since it was read
 #   start    units to unmask, enable and start         revert   units whose replaced command does not rotate
 #   restart  daemons that have not read their settings, or do not do what these say
+#   reread   daemons that read their settings again on SIGHUP, and may not be restarted
 #   by_hand  what a person must decide
 # Settings that keep more than is asked stay as they are; nothing here deletes a record.
 set -eu
@@ -16,7 +17,7 @@ tab=$(printf '\t')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/tree"
-for list in folders reload start revert restart by_hand modes; do : > "$work/$list"; done
+for list in folders reload start revert restart reread by_hand modes; do : > "$work/$list"; done
 say() { printf '%s\n' "$2" >> "$work/$1"; }
 
 edit() { # PATH : the copy that is edited
@@ -35,6 +36,46 @@ seconds() { # TIME SPAN
 mebibytes() { # SIZE
   printf '%s\n' "$1" | awk '{ n = $0 + 0; u = toupper($0); gsub(/[^KMGTPE]/, "", u); p = index("KMGTPE", substr(u, 1, 1)); if (u == "") p = 0
     printf "%.0f\n", n * 1024 ^ p / 1048576 }'
+}
+
+# --- the audit records ------------------------------------------------------------------------------------------------
+
+audit() {
+  pid=$(systemctl show --property=MainPID --value auditd.service)
+  folder=/etc/audit
+  told=
+  if [ "$pid" != 0 ]; then
+    told=$(($(date +%s) - $(ps -o etimes= -p "$pid")))
+    given=$(tr '\0' '\n' < "/proc/$pid/cmdline" | sed -n '/^-c$/{n;p}')
+    folder=${given:-$folder}
+  fi
+  config=$folder/auditd.conf
+  if [ ! -e "$config" ]; then return 0; fi
+  tr '[:upper:]' '[:lower:]' < "$config" | sed -n 's/^[[:space:]]*\([a-z_]*\)[[:space:]]*=[[:space:]]*\([^[:space:]]*\).*/\1=\2/p' > "$work/set"
+  last() { sed -n "s/^$1=//p" "$work/set" | tail -n 1; }
+  case $(last write_logs)/$(last log_format) in no/* | */nolog) say by_hand "auditd writes no file: set write_logs = yes in $config" ;; esac
+  file=$(sed -n 's/^[[:space:]]*log_file[[:space:]]*=[[:space:]]*//p' "$config" | tail -n 1)
+  file=${file:-/var/log/audit/audit.log}
+  number=$(last num_logs)
+  case $(last max_log_file_action) in
+    suspend) short=yes ;;
+    rotate)
+      short=no
+      if [ "${number:-0}" -ge 2 ] && [ -z "$(find "${file%/*}" -maxdepth 1 -name "${file##*/}*" -mtime +"$days" 2> /dev/null)" ]; then short=yes; fi
+      ;;
+    *) short=no ;;
+  esac
+  if [ $short = yes ] && grep -qE '^(space_left|admin_space_left|disk_full|disk_error)_action=(halt|single)' "$work/set"; then
+    say by_hand "a full disk halts this host (*_action in $config): decide on that, then set max_log_file_action = KEEP_LOGS there"
+  elif [ $short = yes ]; then
+    edited=$(edit "$config")
+    sed -i 's/^[[:space:]]*[Mm][Aa][Xx]_[Ll][Oo][Gg]_[Ff][Ii][Ll][Ee]_[Aa][Cc][Tt][Ii][Oo][Nn][[:space:]]*=.*/max_log_file_action = KEEP_LOGS/' "$edited"
+  fi
+  if [ -n "$told" ]; then
+    # Told by a signal, it says so in its own log.
+    said=$({ echo "$told"; grep -hsE '^type=DAEMON_CONFIG .* res=success' "$file" "$file.1" | sed -n 's/.*audit(\([0-9]*\)\..*/\1/p'; } | sort -n | tail -n 1)
+    if [ "$(stat -L -c %Z "$config")" -gt $((said + 1)) ]; then say reread auditd.service; fi
+  fi
 }
 
 # --- the journals -----------------------------------------------------------------------------------------------------
@@ -512,6 +553,7 @@ if command -v logrotate > /dev/null; then
   each_line take_out script < "$work/read"
 fi
 if command -v rsyslogd > /dev/null; then rsyslog; fi
+case $(systemctl show -p ActiveState -p UnitFileState auditd.service) in *ActiveState=active* | *UnitFileState=enabled*) audit ;; esac
 
 # shellcheck disable=SC2016 # the dollars are awk's
 quote='
@@ -539,5 +581,5 @@ find "$work/tree" -type f | sort | while IFS= read -r file; do
   comma=,
 done
 printf '}'
-for list in folders reload start revert restart by_hand; do printf ',\n'; list $list; done
+for list in folders reload start revert restart reread by_hand; do printf ',\n'; list $list; done
 printf '}\n'

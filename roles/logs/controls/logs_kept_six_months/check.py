@@ -1,4 +1,4 @@
-"""Asks journald, logrotate and rsyslog what they really do with records, and looks for jobs that delete them."""
+"""Asks journald, logrotate, rsyslog and auditd what they really do with records, and looks for jobs that delete them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from testinfra.host import Host
 
 from medsec.inventory import Params
-from medsec.probes import journald, logrotate, rsyslog, scheduled
+from medsec.probes import auditd, journald, logrotate, rsyslog, scheduled
 from medsec.text import Text, says
 
 MIB = 1024**2
@@ -34,6 +34,7 @@ def check(host: Host, params: Params) -> None:
     problems += _deleters(lines, params.days)
     writer = rsyslog.rsyslog(host)
     problems += _rsyslog(writer)
+    problems += _audit(auditd.auditd(host), params.days)
     if starters.facts["LogDisk"] in MEMORY:
         problems.append(
             says(
@@ -169,4 +170,32 @@ def _rsyslog(state: rsyslog.Rsyslog) -> Iterator[Text]:
         yield says(
             en=f"rsyslog writes to a deleted file: {state.facts['deleted']}",
             zh=f"rsyslog 正在写入已被删除的文件：{state.facts['deleted']}",
+        )
+
+
+def _audit(state: auditd.Auditd | None, days: int) -> Iterator[Text]:
+    if state is None or not state.used:
+        return
+    settings = state.settings
+    if settings.get("write_logs") == "no" or settings.get("log_format") == "nolog":
+        yield says(en=f"auditd writes no file ({state.config})", zh=f"auditd 不写入任何文件（{state.config}）")
+    if settings.get("max_log_file_action") == "suspend":
+        yield says(
+            en="auditd records nothing more once its file is full (max_log_file_action = SUSPEND)",
+            zh="auditd 的日志文件写满后即停止记录（max_log_file_action = SUSPEND）",
+        )
+    # What it holds now shows the pace, where that is slow enough.
+    held = (state.now - state.oldest) / 86400 if state.oldest is not None else 0
+    if state.overwrites and held < days:
+        size = settings.get("max_log_file", "0")
+        yield says(
+            en=f"auditd overwrites its records: {state.number} files of {size} MB each "
+            f"(max_log_file_action = ROTATE), the oldest of {held:.0f} days ago",
+            zh=f"auditd 会覆盖审计记录：只保留 {state.number} 个文件，每个 {size} MB"
+            f"（max_log_file_action = ROTATE），最早的文件为 {held:.0f} 天前",
+        )
+    if state.unread:
+        yield says(
+            en=f"auditd has not read its settings since they changed: {state.config}",
+            zh=f"auditd 尚未重新加载已修改的配置：{state.config}",
         )

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from medsec.catalogue.controls import Kind, OsFamily, Severity
 from medsec.catalogue.source import Bilingual, Strict
+from medsec.inventory.prices import Approval, PriceTable, require_distinct
 
 
 class Listen(Strict):
@@ -131,11 +132,30 @@ class LedgerHost(Strict):
     copies_escrow: list[Escrow] = Field(default_factory=list)
     # See docs/secrets.md.
     break_glass: list[BreakGlass] = Field(default_factory=list)
+    # Tables of prices and catalogues that are watched, and what of them was approved: read from `prices.yml`, never written here.
+    price_catalogue: list[PriceTable] = Field(default_factory=list)
+    price_approvals: list[Approval] = Field(default_factory=list)
+
+    @field_validator("price_catalogue")
+    @classmethod
+    def _each_table_once(cls, tables: list[PriceTable]) -> list[PriceTable]:
+        require_distinct(tables)
+        return tables
+
+    @model_validator(mode="after")
+    def _runs_what_holds_prices(self) -> LedgerHost:
+        for table in self.price_catalogue:
+            if table.product not in self.runs:
+                raise ValueError(
+                    f"price_catalogue: {table.label}: the host is registered to run {', '.join(self.runs) or 'nothing'}; "
+                    f"add {table.product} to `runs`, or strike the table"
+                )
+        return self
 
     @property
     def registers(self) -> frozenset[str]:
         """The fields by which a control may speak of the host (`applies_to.registers`) that are not empty."""
-        return frozenset(name for name in ("copied_to", "copies_of") if getattr(self, name))
+        return frozenset(name for name in ("copied_to", "copies_of", "price_catalogue") if getattr(self, name))
 
     @field_validator("address")
     @classmethod

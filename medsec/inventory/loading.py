@@ -14,6 +14,8 @@ from medsec.inventory.hosts import Host, Inventory, Login
 from medsec.inventory.ledger import Ledger, LedgerHost
 from medsec.inventory.names import require_address, require_name, require_user
 from medsec.inventory.passwords import FORMS, SOURCE, STANDARD, become_password, is_secret
+from medsec.inventory.prices import FILE as APPROVALS
+from medsec.inventory.prices import load_approvals
 from medsec.text import says
 
 SITE_FORKS = "medsec_site_forks"
@@ -208,7 +210,26 @@ def _ledger(source: Path, listed: _Listed) -> Ledger:
                 zh=f"{source}：主机 {first!r} 没有 `ledger`；台账应写在 {place}",
             )
         )
-    return validate(Ledger, values["ledger"], str(source.parent / "group_vars/all/ledger.yml"))
+    written = str(source.parent / "group_vars/all/ledger.yml")
+    return _approved(source.parent, validate(Ledger, values["ledger"], written), written)
+
+
+def _approved(folder: Path, ledger: Ledger, place: str) -> Ledger:
+    """Return the ledger with the approvals of each host's tables, which have a file of their own."""
+    for name, host in ledger.hosts.items():
+        if host.price_approvals:
+            raise UsageError(
+                says(
+                    en=f"{place}: host {name!r}: price_approvals stand in {folder / APPROVALS}; move them there",
+                    zh=f"{place}：主机 {name!r}：price_approvals 应写在 {folder / APPROVALS}，请移到该文件",
+                )
+            )
+    approvals = load_approvals(folder, ledger.hosts)
+    hosts = {
+        name: host.model_copy(update={"price_approvals": [one for one in approvals if one.host == name]})
+        for name, host in ledger.hosts.items()
+    }
+    return ledger.model_copy(update={"hosts": hosts}) if approvals else ledger
 
 
 def _host(source: Path, name: str, groups: tuple[str, ...], values: dict[str, Any], ledger: Ledger) -> Host:

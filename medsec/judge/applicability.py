@@ -53,6 +53,11 @@ def why_not_registered(control: Control, host: Host) -> Text | None:
     wanted = control.applies_to.registers
     if wanted is None or wanted in host.ledger.registers:
         return None
+    if wanted == "price_catalogue":
+        return says(
+            en="the ledger declares no table of prices or catalogues here (price_catalogue): none is watched",
+            zh="台账未在此登记价表、医保目录表（price_catalogue），未予监测",
+        )
     return says(
         en=f"the ledger registers no copy of backups here ({wanted}): whether there is one, nobody has looked",
         zh=f"台账未在此登记备份副本（{wanted}），是否存在副本未予核查",

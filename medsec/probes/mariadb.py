@@ -321,16 +321,26 @@ printf '%s\n' "$found" | cut -c1-1500 | sed "s/$canary/<canary>/g"
 """
 
 
+def port(server: Server) -> int:
+    """Return the port that the server is started with."""
+    value = server.options.get("port", "")
+    return int(value) if value.isdigit() else 3306
+
+
+def audit_file(server: Server) -> str:
+    """Return the file, or the folder, of the audit's own log, or "" where it writes to the system's."""
+    if (server.value("server_audit_output_type") or "").lower() != "file":
+        return ""
+    log = server.value("server_audit_file_path") or "server_audit.log"
+    return log if log.startswith("/") else f"{server.data.rstrip('/')}/{log}"
+
+
 def audited(host: Host, server: Server) -> Written:
     """Make statements on `server` and return what its audit log says of them, in the file or the system log it writes to.
 
     Raises ProbeError when the statements cannot be made.
     """
-    log = ""
-    if (server.value("server_audit_output_type") or "").lower() == "file":
-        log = server.value("server_audit_file_path") or "server_audit.log"
-        log = log if log.startswith("/") else f"{server.data.rstrip('/')}/{log}"
-    script = _CANARY.replace("@ASK@", server.client).replace("@LOG@", shlex.quote(log))
+    script = _CANARY.replace("@ASK@", server.client).replace("@LOG@", shlex.quote(audit_file(server)))
     answer = host.run(script, once=True)
     first, *lines = answer.stdout.splitlines() or [""]
     fields = first.split("\t")

@@ -341,3 +341,29 @@ def classes(value: str) -> frozenset[str]:
         )
         chosen = chosen - named if name.startswith("-") else chosen | named
     return chosen
+
+
+def loads_pgaudit(libraries: str) -> bool:
+    """Return whether a value of `shared_preload_libraries` loads pgaudit."""
+    return "pgaudit" in (word.rsplit("/", 1)[-1].removesuffix(".so") for word in re.split(r"[\s,\"']+", libraries))
+
+
+def silenced(server: Server, wanted: frozenset[str]) -> list[Override]:
+    """Return the settings, of everybody or of one role, database or routine, by which statements of the classes `wanted` are not written."""
+    everybody = [
+        Override(scope, name, value)
+        for name in ("pgaudit.log_level", "pgaudit.log_statement", "log_min_messages")
+        for scope, value in (("everybody", server.value(name)), ("everybody after a reload", server.later(name)))
+    ]
+    return [override for override in (*everybody, *server.overrides) if _silences(override, wanted)]
+
+
+def _silences(override: Override, wanted: frozenset[str]) -> bool:
+    name, value = override.name.lower(), override.value.lower().strip("'\" ")
+    if name == "pgaudit.log":
+        return not wanted <= classes(value)
+    if name == "pgaudit.log_level":
+        return value not in ("log", "warning")
+    if name == "pgaudit.log_statement":
+        return value in ("off", "false", "no", "0")
+    return name == "log_min_messages" and value in ("fatal", "panic")

@@ -42,6 +42,8 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
     "postgresql_privileges_limited": (PASS, ""),
     "postgresql_reached_by_ledger_only": (FAIL, "lets the superuser postgres in over the network"),
     "postgresql_statements_audited": (FAIL, "pgaudit is not loaded"),
+    # The example's ledger declares no table of prices: none is watched, and that is no pass.
+    "price_catalogue_unchanged": (UNSEEN, "the ledger declares no table of prices"),
     # The image holds nothing of the kind; TRUE_BECAUSE asks the package manager and the processes.
     "remote_control_software_absent": (PASS, ""),
     "root_login_refused": (FAIL, "permitrootlogin prohibit-password"),
@@ -65,12 +67,13 @@ DATABASE = {
     "mariadb_statements_audited",
 }
 # Where a control does not speak of a host.
-COPIES = {"backups_copied_off_server", "backups_offered_for_copy"}
+UNREGISTERED = {"backups_copied_off_server", "backups_offered_for_copy", "price_catalogue_unchanged"}
 ELSEWHERE = {
     "backups_copied_off_server": tuple(host for host in HOSTS if host != "backup"),
     "backups_offered_for_copy": DATABASES_ONLY,
     **dict.fromkeys(DATABASE, DATABASES_ONLY),
     "database_clients_absent": ("gateway", "his-app", "backup"),
+    "price_catalogue_unchanged": ("gateway", "backup", "terminal-1", "terminal-2"),
     "test_data_destroyed": ("gateway", "backup"),
 }
 
@@ -145,7 +148,7 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
     ),
     "terminal-2": (
         "rm -f /etc/sudoers.d/*; if id -nG admin | grep -qw sudo; then gpasswd -d admin sudo; fi",
-        dict.fromkeys(set(REVIEWED) - DATABASE - COPIES, ERROR),
+        dict.fromkeys(set(REVIEWED) - DATABASE - UNREGISTERED, ERROR),
     ),
 }
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from testinfra.host import Host
 
 from medsec.inventory import Params
 from medsec.probes import postgresql
-from medsec.probes.postgresql import Override, Server
+from medsec.probes.postgresql import Server
 from medsec.text import says
 
 _TIMES = ("%t", "%m", "%n")
@@ -34,18 +32,14 @@ def check(host: Host, params: Params) -> None:
 
 def _is_loaded(server: Server) -> None:
     now, later = server.value("shared_preload_libraries"), server.later("shared_preload_libraries")
-    assert _loads(now), says(
+    assert postgresql.loads_pgaudit(now), says(
         en=f"{server.name}: pgaudit is not loaded: shared_preload_libraries is «{now}»",
         zh=f"{server.name}：未加载 pgaudit，shared_preload_libraries 为“{now}”",
     )
-    assert _loads(later), says(
+    assert postgresql.loads_pgaudit(later), says(
         en=f"{server.name}: after a restart pgaudit is not loaded: the files say shared_preload_libraries = «{later}»",
         zh=f"{server.name}：重启后不会加载 pgaudit，配置文件中 shared_preload_libraries 为“{later}”",
     )
-
-
-def _loads(libraries: str) -> bool:
-    return "pgaudit" in (word.rsplit("/", 1)[-1].removesuffix(".so") for word in re.split(r"[\s,\"']+", libraries))
 
 
 def _takes_effect(server: Server) -> None:
@@ -69,12 +63,7 @@ def _covers(server: Server, wanted: frozenset[str]) -> None:
 
 
 def _nobody_is_left_out(server: Server, wanted: frozenset[str]) -> None:
-    everybody = [
-        Override(scope, name, value)
-        for name in ("pgaudit.log_level", "pgaudit.log_statement", "log_min_messages")
-        for scope, value in (("everybody", server.value(name)), ("everybody after a reload", server.later(name)))
-    ]
-    silenced = [override for override in (*everybody, *server.overrides) if _silences(override, wanted)]
+    silenced = postgresql.silenced(server, wanted)
     assert not silenced, says(
         en=f"{server.name}: audit is cut for {'; '.join(f'{o.scope} by {o.name}={o.value}' for o in silenced)}",
         zh=f"{server.name}：以下对象的审计被关闭：{'；'.join(f'{o.scope}（{o.name}={o.value}）' for o in silenced)}",
@@ -88,17 +77,6 @@ def _nobody_else_decides(server: Server) -> None:
         en=f"{server.name}: others than superusers may set what is audited: {', '.join(granted)} (REVOKE ... ON PARAMETER)",
         zh=f"{server.name}：超级用户以外的账户可更改审计设置：{'、'.join(granted)}（应执行 REVOKE … ON PARAMETER）",
     )
-
-
-def _silences(override: Override, wanted: frozenset[str]) -> bool:
-    name, value = override.name.lower(), override.value.lower().strip("'\" ")
-    if name == "pgaudit.log":
-        return not wanted <= postgresql.classes(value)
-    if name == "pgaudit.log_level":
-        return value not in ("log", "warning")
-    if name == "pgaudit.log_statement":
-        return value in ("off", "false", "no", "0")
-    return name == "log_min_messages" and value in ("fatal", "panic")
 
 
 def _is_written(server: Server, wanted: frozenset[str]) -> None:

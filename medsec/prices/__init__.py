@@ -1,0 +1,1 @@
+"""Tables of prices and catalogues: what they hold, and approving it."""

@@ -114,6 +114,8 @@ _METAVARS: Final[Mapping[str, str]] = {
     "PATTERN": "匹配式",
     "PLAN": "计划文件",
     "PRODUCT": "产品",
+    "TABLE": "数据表",
+    "NUMBER": "编号",
     "RANGE": "",
     "RUN": "记录",
     "SECONDS": "秒",

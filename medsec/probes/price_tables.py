@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +32,8 @@ class Held:
     identity: str
 
 
+# What servers say of a statement that took, or waited, too long.
+_LATE = re.compile(r"(statement|lock) timeout|ERROR 1969|ERROR 1205")
 # A table by its key. What cannot be said of it is a Text that tells why.
 Answer = dict[tuple[str, int, str, str], Held | Text]
 
@@ -133,7 +135,7 @@ def _pg_question(tables: Sequence[PriceTable], seconds: int) -> str:
 
 def _of_postgresql(host: Host, tables: Sequence[PriceTable], seconds: int) -> Answer:
     found: Answer = {}
-    for _, parts in postgresql.answers(host, _pg_question(tables, seconds)):
+    for _, parts in _asked(host, _pg_question(tables, seconds)):
         if "this" not in parts:
             continue
         port = int(parts["about"][0].split("\t")[0])
@@ -144,6 +146,15 @@ def _of_postgresql(host: Host, tables: Sequence[PriceTable], seconds: int) -> An
                 raise _not_read(f"PostgreSQL {port} {database}", "not asked by a superuser")
             found |= _answers(named, rows, _PG_KINDS)
     return found
+
+
+def _asked(host: Host, question: str) -> Iterator[tuple[int, dict[str, list[str]]]]:
+    try:
+        yield from postgresql.answers(host, question)
+    except ProbeError as error:
+        if _LATE.search(str(error)):
+            raise _not_read("PostgreSQL", str(error)) from error
+        raise
 
 
 _MARIA_ALL = r"""SELECT CONCAT(IF(COUNT(*), 'all ', 'part '), @@port) FROM information_schema.USER_PRIVILEGES
@@ -257,10 +268,15 @@ def _answers(named: Sequence[PriceTable], rows: Sequence[dict[str, Any]], kinds:
 
 def _not_read(who: str, complaint: str) -> ProbeError:
     said = complaint.strip()[-300:] or "no answer"
+    step_en, step_zh = "", ""
+    if _LATE.search(said):
+        said = said.rpartition("ERROR: ")[2].strip()
+        step_en = "; look again when the table is not locked, or raise price_catalogue_unchanged_seconds"
+        step_zh = "；请在表未被锁定时重试，或调大 price_catalogue_unchanged_seconds"
     return ProbeError(
         says(
-            en=f"{who}: the tables of prices cannot be read whole: {said}",
-            zh=f"{who}：无法完整读取价表：{said}",
+            en=f"{who}: the tables of prices cannot be read whole: {said}{step_en}",
+            zh=f"{who}：无法完整读取价表：{said}{step_zh}",
         )
     )
 
@@ -312,11 +328,12 @@ class Change:
 # $since and the names are put in; each line that is printed begins with its time, in seconds since 1970.
 _LOOK = r"""export LC_ALL=C
 for tool in find grep sort zcat date timeout tail cut; do command -v "$tool" > /dev/null || { echo "missing: $tool" >&2; exit 91; }; done
+exec 3>&1
 {
   find /var/log @FOLDERS@ -xdev -type f -newermt "@@SINCE@" ! -path '*/journal/*' ! -name '*tmp' ! -name lastlog -printf '%T@ %p\n' | sort -n | cut -d' ' -f2- |
     while IFS= read -r file; do zcat -f -- "$file" 2> /dev/null; done
   ! command -v journalctl > /dev/null || journalctl -q -o short-iso --since "@@SINCE@"
-} | timeout 20 grep -aE 'AUDIT: |,QUERY,' | grep -aiF @NAMES@ |
+} | { timeout 20 grep -aE 'AUDIT: |,QUERY,' || [ $? = 1 ] || echo cut >&3; } | grep -aiF @NAMES@ |
   grep -aiE 'AUDIT: [A-Z]+,[0-9]+,[0-9]+,(WRITE|DDL),|,QUERY,[^,]*,.{0,60}(insert|update|delete|replace|truncate|drop|alter|rename|load|create)' | tail -n 200 | cut -c1-600 |
   while IFS= read -r line; do
     stamp=$(printf '%s\n' "$line" | grep -oE '^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}|[0-9]{8} +[0-9:]{7,8}|[A-Z][a-z]{2} +[0-9]+ [0-9:]{8})([.][0-9]+)?( UTC| GMT|[+-][0-9:]{4,6}|Z)?') || continue
@@ -326,6 +343,8 @@ for tool in find grep sort zcat date timeout tail cut; do command -v "$tool" > /
 echo end
 """
 _PG_LINE = re.compile(r"^(?P<who>.*?)(?:LOG:\s*)?AUDIT: [A-Z]+,\d+,\d+,(?:WRITE|DDL),(?P<what>[^,]*)")
+# Time, user, database, process, and address with port.
+_PG_CSV = re.compile(r'^([^,"]*),"([^"]*)","([^"]*)",(\d+),"([^"]*)",')
 _MARIA_LINE = re.compile(
     r"^(?P<when>\d{8} +[\d:]+|\S+(?: +\d+ [\d:]+)?)[, ].*?(?P<user>[^,]*),(?P<address>[^,]*),\d+,\d+,QUERY,[^,]*,'(?:\s|\\n|/\*.*?\*/)*"
     r"(?P<what>insert|update|delete|replace|truncate|drop|alter|rename|load|create)\b",
@@ -335,8 +354,10 @@ _MARIA_LINE = re.compile(
 
 def last_changes(
     host: Host, tables: Sequence[PriceTable], since: datetime, folders: Sequence[str]
-) -> dict[tuple[str, int, str, str], Change]:
+) -> dict[tuple[str, int, str, str], Change] | None:
     """Return the last statement since `since` that the audit's logs tell of each of `tables`; those they do not tell of are left out.
+
+    None where there is more of the logs than could be read in twenty seconds.
 
     + folders: where servers write files of their own, beside /var/log and the journal
     """
@@ -350,6 +371,8 @@ def last_changes(
     lines = answer.stdout.splitlines()
     if answer.rc != 0 or lines[-1:] != ["end"]:
         raise _not_read("audit log", answer.stderr)
+    if "cut" in lines:
+        return None
     found = {}
     for line in lines[:-1]:
         seconds, _, text = line.partition("\t")
@@ -367,7 +390,11 @@ def change_in(line: str, table: PriceTable, when: datetime) -> Change | None:
         return None
     if table.product == "postgresql":
         told = _PG_LINE.search(line)
-        return Change(when, told["who"].strip(" ,\"'")[:160], told["what"]) if told else None
+        if told is None:
+            return None
+        fields = _PG_CSV.match(line)
+        who = f"{fields[1]} {fields[2]}@{fields[5]}" if fields else told["who"].strip(" ,\"'")[:160]
+        return Change(when, who, told["what"])
     told = _MARIA_LINE.search(line)
     if told is None:
         return None

@@ -133,7 +133,9 @@ def test_a_changed_price_and_deleted_rows_are_told_with_who_did_it(place: Place)
     assert "more than 5 %" in place.prices("diff", code=1)
 
 
-def test_who_changed_it_unseen_is_not_named(place: Place) -> None:
+def test_who_changed_it_unseen_is_not_named_nor_who_changed_it_before(place: Place) -> None:
+    place.root(f"{APP} -c 'UPDATE price_list SET price = 0 WHERE code = 7'; sleep 1.1")
+    place.approve()
     place.root(f"{SQL} -c 'ALTER ROLE his SET pgaudit.log = none'")
     try:
         told = place.fails("would not tell who changes the tables: it is cut for role his (pgaudit.log=none)")

@@ -201,6 +201,8 @@ PG_LINE = "2026-11-23 07:51:32.036 CST [1990] db=his user=his client=10.66.1.10(
 MARIA_LINE = (
     "2026-11-23T07:51:32.123641+08:00 db mariadb-audit: db,clerk,10.66.1.10,5,31,QUERY,settle,'DELETE FROM 价表',0"
 )
+PG_CSV = """2026-11-23 08:00:21.384 CST,"his","his",1000,"10.66.1.10:51234",6b03.3e8,1,"TRUNCATE TABLE",2026-11-23 08:00:21 CST,3/46,\
+729,LOG,00000,"AUDIT: SESSION,1,1,WRITE,TRUNCATE TABLE,TABLE,public.price_list,TRUNCATE price_list,<not logged>",,"""
 MARIA_FILE = "20261123 07:51:32,db,clerk,10.66.1.10,5,31,QUERY,settle,'/* x */ truncate 价表',0"
 
 
@@ -211,6 +213,10 @@ def test_who_changed_it_is_read_from_each_audits_line() -> None:
         "2026-11-23 07:51:32.036 CST [1990] db=his user=his client=10.66.1.10(59000)",
         "UPDATE",
     )
+    found = change_in(PG_CSV, PriceTable(**PRICES), TIME)
+    assert found is not None
+    assert found.told == "2026-11-23 08:00:21.384 CST his@10.66.1.10:51234"
+    assert found.statement == "TRUNCATE TABLE"
     found = change_in(MARIA_LINE, PriceTable(**DRUGS), TIME)
     assert found is not None
     assert (found.told, found.statement) == ("2026-11-23T07:51:32.123641+08:00 clerk@10.66.1.10", "DELETE")

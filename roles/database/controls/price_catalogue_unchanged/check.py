@@ -89,9 +89,11 @@ def _changed(
     since = min(approval.approved for _, approval, _ in changed)
     who = price_tables.last_changes(host, [table for table, _, _ in changed], since, folders)
     for table, approval, told in changed:
-        change = who.get(table.key)
+        change = who.get(table.key) if who is not None else None
         day = _day(approval.approved)
         by_en, by_zh = "no change of it since is in the audit log", "审计日志中未查到此后的变动"
+        if who is None:
+            by_en, by_zh = "the audit log is too long to be searched in time", "审计日志过大，未能在时限内查完"
         if change is not None and change.when >= approval.approved:
             by_en, by_zh = (
                 f"last changed: {change.told} ({change.statement})",

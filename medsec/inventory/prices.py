@@ -100,9 +100,9 @@ def require_distinct(tables: Iterable[PriceTable]) -> None:
 
 
 def last(approvals: Iterable[Approval], table: PriceTable) -> tuple[Approval, ApprovedTable] | None:
-    """Return what was approved last of `table`, or None where nothing was."""
+    """Return what was approved last of `table`, of two in the same second the one behind; None where nothing was."""
     found = [(approval, one) for approval in approvals for one in approval.tables if one.key == table.key]
-    return max(found, key=lambda pair: pair[0].approved, default=None)
+    return max(reversed(found), key=lambda pair: pair[0].approved, default=None)
 
 
 def load_approvals(folder: Path, hosts: Collection[str]) -> list[Approval]:

@@ -126,6 +126,10 @@ def test_the_newest_approval_of_a_table_counts_and_is_added_behind_the_others(tm
         counting = last(order, PriceTable(**PRICES))
         assert counting is not None
         assert (counting[0].change, counting[1].rows) == ("BG-2", 101)
+    twin = new.model_copy(update={"change": "BG-3"})
+    counting = last([*again, twin], PriceTable(**PRICES))
+    assert counting is not None
+    assert counting[0].change == "BG-3"
     assert last(again, PriceTable(**DRUGS)) is None
     assert last(again, PriceTable(**PRICES, port=5433)) is None
 

@@ -34,6 +34,10 @@ class Held:
 
 # What servers say of a statement that took, or waited, too long.
 _LATE = re.compile(r"(statement|lock) timeout|ERROR 1969|ERROR 1205")
+GONE = says(
+    en="there is no such table; it was dropped or renamed, or the ledger is wrong",
+    zh="表不存在：已被删除或改名，或台账登记有误",
+)
 # A table by its key. What cannot be said of it is a Text that tells why.
 Answer = dict[tuple[str, int, str, str], Held | Text]
 
@@ -254,10 +258,7 @@ def _answers(named: Sequence[PriceTable], rows: Sequence[dict[str, Any]], kinds:
                 int(counts["rows"]), str(counts["hash"]), about["definition"], about["identity"]
             )
         elif about is None:
-            found[table.key] = says(
-                en="there is no such table; it was dropped or renamed, or the ledger is wrong",
-                zh="表不存在：已被删除或改名，或台账登记有误",
-            )
+            found[table.key] = GONE
         else:
             kind = kinds.get(about["kind"], says(en=str(about["kind"]), zh=str(about["kind"])))
             found[table.key] = says(
@@ -287,7 +288,7 @@ def difference(now: Held | Text, was: ApprovedTable, drop_pct: int) -> Text | No
     + drop_pct: how many percent of its rows may go before that is a class-1 fault (一类故障)
     """
     if isinstance(now, Text):
-        return _graver(now, was.rows, 0, drop_pct)
+        return _graver(now, was.rows, 0, drop_pct) if now == GONE else now
     if now.rows != was.rows or now.hash != was.hash:
         changed = says(en=f"rows {was.rows} -> {now.rows}", zh=f"行数 {was.rows} → {now.rows}")
         if now.rows == was.rows:

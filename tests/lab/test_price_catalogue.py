@@ -40,9 +40,9 @@ systemctl restart mariadb
 runuser -u postgres -- psql -qX -c "CREATE ROLE his LOGIN PASSWORD 'Right-1234'" -c 'CREATE DATABASE his OWNER his'
 """
 MADE = f"""
-{SQL} -c 'DROP TABLE IF EXISTS price_list CASCADE' -c 'DROP VIEW IF EXISTS price_list' -c 'DROP TABLE IF EXISTS old' \
+{SQL} -c 'DROP SCHEMA public CASCADE' -c 'CREATE SCHEMA public' -c 'GRANT USAGE ON SCHEMA public TO his' \
   -c 'CREATE TABLE price_list (code int PRIMARY KEY, price numeric(10,2))' -c 'INSERT INTO price_list SELECT n, n FROM generate_series(1, 100) n' \
-  -c 'ALTER TABLE price_list OWNER TO his' > /dev/null 2>&1
+  -c 'ALTER TABLE price_list OWNER TO his'
 mariadb --default-character-set=utf8mb4 -e "CREATE OR REPLACE DATABASE settle CHARACTER SET utf8mb4; CREATE TABLE settle.价表 (code INT PRIMARY KEY, price DECIMAL(10,2)) ENGINE=InnoDB;
   GRANT ALL ON settle.* TO clerk@'127.0.0.1' IDENTIFIED BY 'Right-1234'"
 {MY} -e 'INSERT INTO 价表 SELECT seq, seq FROM seq_1_to_100'

@@ -152,7 +152,8 @@ def test_where_no_table_is_declared_nobody_has_looked(tmp_path: Path) -> None:
         (Held(200, "8", "12", "16390"), "rows 100 -> 200", False),
         (Held(100, "-7", "13", "16390"), "its definition changed", False),
         (Held(100, "-7", "12", "16399"), "another table of the same 100 rows", False),
-        (says(en="there is no such table", zh="表不存在"), "there is no such table; more than 5 %", True),
+        (price_tables.GONE, "or the ledger is wrong; more than 5 %", True),
+        (says(en="a view", zh="视图"), "a view", False),
     ],
 )
 def test_what_differs_is_told_with_its_gravity(now: Held, told: str | None, grave: bool) -> None:

@@ -54,7 +54,8 @@ class WaiverNote:
     approver: str
     compensation: tuple[str, ...]
     expires: str
-    state: str  # active | expired | unneeded
+    # active | expired | unneeded | refused (what it relies on is not met)
+    state: str
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,25 @@ class TestData(Strict):
     until: date
 
 
+class ToldVersion(Strict):
+    """The version of a database that medsec cannot ask for it (Oracle, SQL Server, MySQL, DM8 ...), as somebody read it on the server."""
+
+    # As `runs` names it.
+    product: str = Field(min_length=1)
+    version: str = Field(pattern=r"^[0-9]+(\.[0-9]+)*$")
+    # The newest that its maker offered of the same series on that day.
+    newest: str = Field(pattern=r"^[0-9]+(\.[0-9]+)*$")
+    read_by: str = Field(min_length=1)
+    read: date
+
+    @field_validator("product")
+    @classmethod
+    def _cannot_be_asked(cls, product: str) -> str:
+        if product in ("postgresql", "mariadb"):
+            raise ValueError(f"{product} is asked for its version by medsec; leave the entry out")
+        return product
+
+
 class LedgerHost(Strict):
     """One host's entry in the ledger."""
 
@@ -126,6 +145,8 @@ class LedgerHost(Strict):
     reaches: list[Reach] = Field(default_factory=list)
     # What `test_data_destroyed` may find.
     test_data: list[TestData] = Field(default_factory=list)
+    # What `database_version_supported` goes by where a server cannot be asked.
+    versions: list[ToldVersion] = Field(default_factory=list)
     # Who fetches copies of this server's backups; of whose backups this host keeps copies, and where their key is in escrow.
     copied_to: list[CopyKeeper] = Field(default_factory=list)
     copies_of: list[CopySource] = Field(default_factory=list)
@@ -161,6 +182,15 @@ class LedgerHost(Strict):
     @classmethod
     def _is_address(cls, address: str) -> str:
         return str(ipaddress.ip_address(address))
+
+    @model_validator(mode="after")
+    def _versions_are_of_what_runs(self) -> LedgerHost:
+        for told in self.versions:
+            if told.product not in self.runs:
+                raise ValueError(
+                    f"versions: {told.product!r} is not among `runs` ({', '.join(self.runs) or 'none'})"
+                )
+        return self
 
 
 class Deadlines(Strict):

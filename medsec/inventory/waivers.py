@@ -1,13 +1,14 @@
 """Waivers: dated permissions to fail, read from `inventory/waivers.yml`.
 
-A waiver is of a control, or of an inspected item that no control judges: a database that cannot be patched (DB-06), with
-proof of what protects it meanwhile.
+A waiver is of a control, or of an inspected item that no control judges. One of a database that cannot be patched (DB-06)
+relies on other items, and holds only while all of them are met in the same run.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from medsec.catalogue.controls import Controls
+from medsec.catalogue.selection import applies
 from medsec.catalogue.source import Strict, read_yaml, validate
 from medsec.catalogue.standards import load_standards
 from medsec.errors import UsageError
@@ -25,7 +27,7 @@ from medsec.resources import root
 from medsec.text import Text, says
 
 FILE = "waivers.yml"
-# What must be proved before an item may be left unmet, by the item's own rule (standards/items.yml).
+# What must be met before an item may be left unmet, by the item's own rule (standards/items.yml).
 NEEDED = {"DB-06": ("DB-01", "DB-02", "DB-03", "DB-04")}
 
 
@@ -55,6 +57,8 @@ class Waiver(Strict):
     approver: str
     # What protects the hosts meanwhile (补偿措施).
     compensation: list[str] = Field(min_length=1)
+    # Items that must be met in the same run: by their controls, and by proof for a product that no control of theirs judges.
+    relies_on: list[str] = Field(default_factory=list)
     # What shows that they are in force; an item must have it, a control may.
     proof: list[Proof] = Field(default_factory=list)
     # The last day on which the waiver holds.
@@ -78,11 +82,10 @@ class Waiver(Strict):
     def _speaks_of_one_thing(self) -> Waiver:
         if (self.control is None) == (self.item is None):
             raise ValueError("name either a control or an item")
-        if self.item is not None:
-            proved = {proof.item for proof in self.proof}
-            missing = [item for item in NEEDED.get(self.item, ()) if item not in proved]
-            if missing or not self.proof:
-                raise ValueError(f"proof is missing: {', '.join(missing) or 'at least one file'}")
+        if self.item is not None and not self.proof:
+            raise ValueError("proof is missing: at least one file")
+        if self.item is not None and self.relies_on:
+            raise ValueError("only a control's waiver can rely on others (relies_on): people judge the item")
         return self
 
     @property
@@ -91,18 +94,33 @@ class Waiver(Strict):
         return [*self.compensation, *map(str, self.proof)]
 
 
+# The controls that must pass on a host, by the item that a waiver relies on.
+Reliance = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A waiver, the hosts that it speaks of, and what it relies on at each of them."""
+
+    waiver: Waiver
+    hosts: frozenset[str]
+    relies: Mapping[str, Reliance] = field(default_factory=dict)
+
+
 class Waivers:
     """The waivers of a site, resolved to hosts."""
 
-    def __init__(self, waivers: Iterable[tuple[Waiver, frozenset[str]]]) -> None:
+    def __init__(self, waivers: Iterable[Resolved]) -> None:
         self._by_pair: dict[tuple[str, str], Waiver] = {}
+        self._relies: dict[tuple[str, str], Reliance] = {}
         self._of_items: list[tuple[Waiver, frozenset[str]]] = []
-        for waiver, hosts in waivers:
-            if waiver.control is None:
-                self._of_items.append((waiver, hosts))
+        for one in waivers:
+            if one.waiver.control is None:
+                self._of_items.append((one.waiver, one.hosts))
                 continue
-            for host in hosts:
-                self._by_pair[waiver.control, host] = waiver
+            for host in one.hosts:
+                self._by_pair[one.waiver.control, host] = one.waiver
+                self._relies[one.waiver.control, host] = one.relies.get(host, {})
 
     @classmethod
     def none(cls) -> Waivers:
@@ -136,8 +154,19 @@ class Waivers:
             if named & chosen
         ]
 
+    def relied_on(self, control: str, host: str) -> frozenset[str]:
+        """Return the controls whose verdicts on `host` must be known before the waiver of `control` there can be looked at."""
+        return frozenset(one for known in self._relies.get((control, host), {}).values() for one in known)
+
     def apply(
-        self, control: str, host: Host, verdict: Verdict, text: Text, today: date, spared: Sequence[str] = ()
+        self,
+        control: str,
+        host: Host,
+        verdict: Verdict,
+        text: Text,
+        today: date,
+        spared: Sequence[str] = (),
+        beside: Mapping[str, Verdict] | None = None,
     ) -> tuple[Verdict, Text, WaiverNote | None]:
         """Return verdict and text as they stand under the waiver of this control and host, if there is one.
 
@@ -145,6 +174,7 @@ class Waivers:
         An expired waiver permits nothing, and a waiver of what passes is reported as unneeded.
 
         + spared: accounts but for which the control would pass; the ledger permits them, or it does not
+        + beside: what the run's other controls came to on this host; a waiver that relies on one that did not pass permits nothing
         """
         permission: WaiverNote | None = None
         if spared:
@@ -157,6 +187,9 @@ class Waivers:
         if today > waiver.expires:
             return (verdict, _expired(text, waiver) if verdict is Verdict.FAIL else text, _note(waiver, "expired"))
         if verdict is Verdict.FAIL:
+            broken = _broken(self._relies.get((control, host.name), {}), beside or {})
+            if broken:
+                return verdict, _not_accepted(text, waiver, broken), _note(waiver, "refused")
             return Verdict.WAIVED, _waived(text, waiver), _note(waiver, "active")
         return verdict, text, _note(waiver, "unneeded" if verdict is Verdict.PASS else "active")
 
@@ -165,7 +198,7 @@ def load_waivers(inventory: Inventory, controls: Controls) -> Waivers:
     """Return the waivers beside the inventory (none where the file does not exist).
 
     Raises UsageError for a missing field, an unknown control, item or host, an item that controls judge, two waivers of
-    the same on one host, and for a proof that is missing or no longer what it was.
+    the same on one host, for a proof that is missing or no longer what it was, and for one that does not rely on what it must.
     """
     path = inventory.path / FILE
     if not path.exists():
@@ -178,21 +211,21 @@ def load_waivers(inventory: Inventory, controls: Controls) -> Waivers:
                 zh=f"{path}：应为豁免列表，实际为 {type(value).__name__}",
             )
         )
-    resolved: list[tuple[Waiver, frozenset[str]]] = []
+    resolved: list[Resolved] = []
     taken: dict[tuple[str, str], int] = {}
     for number, entry in enumerate(value or [], start=1):
         waiver = validate(Waiver, entry, f"{path}: waiver {number}")
-        hosts = _resolve(path, number, waiver, inventory, controls)
-        for host in sorted(hosts):
+        one = _resolve(path, number, waiver, inventory, controls)
+        for host in sorted(one.hosts):
             name = waiver.control or str(waiver.item)
             first = taken.setdefault((name, host), number)
             if first != number:
                 raise UsageError(_twice(path, first, number, name, host))
-        resolved.append((waiver, hosts))
+        resolved.append(one)
     return Waivers(resolved)
 
 
-def _resolve(path: Path, number: int, waiver: Waiver, inventory: Inventory, controls: Controls) -> frozenset[str]:
+def _resolve(path: Path, number: int, waiver: Waiver, inventory: Inventory, controls: Controls) -> Resolved:
     for proof in waiver.proof:
         _require_unaltered(path, number, proof)
     if waiver.item is not None:
@@ -213,7 +246,56 @@ def _resolve(path: Path, number: int, waiver: Waiver, inventory: Inventory, cont
                 zh=f"{path}：第 {number} 条豁免：没有名为 {waiver.control!r} 的控制项；现有控制项：{known}",
             )
         )
-    return frozenset(host.name for host in inventory.limit(waiver.hosts))
+    hosts = inventory.limit(waiver.hosts)
+    _require_reliance(path, number, waiver, controls)
+    relies = {host.name: _relies(path, number, waiver, host, controls) for host in hosts}
+    return Resolved(waiver, frozenset(host.name for host in hosts), relies)
+
+
+def _require_reliance(path: Path, number: int, waiver: Waiver, controls: Controls) -> None:
+    """Raise UsageError unless the waiver relies on what its item's own rule asks for, and on items that there are."""
+    known = load_standards(root() / "standards")
+    for item in waiver.relies_on:
+        known.item(item)
+    needed = () if waiver.control is None else NEEDED.get(controls[waiver.control].item, ())
+    missing = [item for item in needed if item not in waiver.relies_on]
+    if missing:
+        raise UsageError(
+            says(
+                en=f"{path}: waiver {number}: {waiver.control} may be waived only where {', '.join(needed)} are met; "
+                f"relies_on lacks {', '.join(missing)}",
+                zh=f"{path}：第 {number} 条豁免：{waiver.control} 只有在 {'、'.join(needed)} 均符合时方可豁免；"
+                f"relies_on 缺少 {'、'.join(missing)}",
+            )
+        )
+
+
+def _relies(path: Path, number: int, waiver: Waiver, host: Host, controls: Controls) -> Reliance:
+    """Return the controls that must pass on `host` for each item; raises UsageError where neither they nor proof speak of a product."""
+    proved = {proof.item for proof in waiver.proof}
+    entry = host.ledger
+    found: dict[str, tuple[str, ...]] = {}
+    for item in waiver.relies_on:
+        speaking = [
+            control
+            for control in controls.values()
+            if control.item == item
+            and applies(
+                control, kind=entry.kind, os_family=entry.os_family, runs=entry.runs, registers=entry.registers
+            )
+        ]
+        judged = {control.applies_to.runs for control in speaking}
+        unjudged = [] if None in judged else [product for product in entry.runs if product not in judged]
+        if (unjudged or not speaking) and item not in proved:
+            what = ", ".join(unjudged) or "-"
+            raise UsageError(
+                says(
+                    en=f"{path}: waiver {number}: proof is missing: {item} on {host.name}, where no control of it judges {what}",
+                    zh=f"{path}：第 {number} 条豁免：缺少佐证：主机 {host.name} 的 {item}（{what} 无自动核查项）",
+                )
+            )
+        found[item] = tuple(control.id for control in speaking)
+    return found
 
 
 def _require_unaltered(path: Path, number: int, proof: Proof) -> None:
@@ -286,6 +368,39 @@ def _break_glass(host: Host, spared: Sequence[str], today: date) -> tuple[Verdic
             "其余账户均按要求锁定",
         ),
         note,
+    )
+
+
+_MET = {
+    Verdict.FAIL: "不符合",
+    Verdict.WAIVED: "已豁免",
+    Verdict.ERROR: "无法判定",
+    Verdict.UNREACHABLE: "无法连接",
+    Verdict.NOT_SELECTED: "未选用",
+    Verdict.NOT_APPLICABLE: "不适用",
+}
+
+
+def _broken(reliance: Reliance, beside: Mapping[str, Verdict]) -> list[Text]:
+    """Return what a waiver relies on that did not pass in this run."""
+    found = []
+    for item, known in reliance.items():
+        for control in known:
+            verdict = beside.get(control)
+            if verdict is None:
+                found.append(
+                    says(en=f"{item} {control}: not judged in this run", zh=f"{item} {control}：本次未核查")
+                )
+            elif verdict is not Verdict.PASS:
+                found.append(says(en=f"{item} {control}: {verdict}", zh=f"{item} {control}：{_MET[verdict]}"))
+    return found
+
+
+def _not_accepted(text: Text, waiver: Waiver, broken: Sequence[Text]) -> Text:
+    return says(
+        en=f"{text.en} (its waiver until {waiver.expires} is not accepted, since what it relies on is not met: "
+        f"{', '.join(one.en for one in broken)})",
+        zh=f"{text.zh}（豁免至 {waiver.expires}，但其依靠的补偿措施未满足，不予认可：{'、'.join(one.zh for one in broken)}）",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
@@ -78,8 +78,9 @@ class _Work:
     # How often it may still be tried again when its link fails, and how often it was tried.
     retries: int
     tries: int = 1
-    # Who it was when it was judged in part.
+    # Who it was when it was judged in part, and what came of that part.
     before: Identity | None = None
+    judged: Mapping[str, Verdict] = field(default_factory=dict)
 
 
 def judge(
@@ -222,12 +223,15 @@ def _judge_host(
 ) -> Iterator[Finding | HostDone | _Work]:
     """Yield the findings of one host, those that the ledger decides last: it counts only for a host that is the registered one.
 
-    Where the link fails and may be tried again, the last event is what is left of the work.
+    Behind them come those whose waiver relies on others. Where the link fails and may be tried again, the last event is what is
+    left of the work.
     """
     connection: ConnectedHost | None = None
     known = _Known(work)
     waiting = {control.id: control for control in work.controls}
+    judged = dict(work.judged)
     cut: list[Examined] = []
+    held: dict[str, Examined] = {}
     down: Outcome | None = None
     failed = False
     try:
@@ -251,17 +255,37 @@ def _judge_host(
                 down, failed = _cannot_begin(work.host, found), isinstance(found, LinkFailed)
             elif found.outcome.verdict is Verdict.UNREACHABLE:
                 cut.append(found)
+            elif work.waivers.relied_on(found.control.id, work.host.name):
+                held[found.control.id] = found
             else:
-                yield _finding(work, waiting.pop(found.control.id), found.outcome, found.records)
+                finding = _finding(work, waiting.pop(found.control.id), found.outcome, found.records)
+                judged[finding.control] = finding.verdict
+                yield finding
         _close(connection)
     if (failed or cut) and work.retries:
         left = tuple(waiting.values())
-        yield replace(work, controls=left, retries=work.retries - 1, tries=work.tries + 1, before=known.identity)
+        yield replace(
+            work,
+            controls=left,
+            retries=work.retries - 1,
+            tries=work.tries + 1,
+            before=known.identity,
+            judged=judged,
+        )
         return
     for one in cut:
-        yield _finding(work, waiting.pop(one.control.id), one.outcome, one.records)
+        finding = _finding(work, waiting.pop(one.control.id), one.outcome, one.records)
+        judged[finding.control] = finding.verdict
+        yield finding
     for control in waiting.values():
-        yield _finding(work, control, _by_ledger(work, control, down) or down or _not_examined(work.host), [])
+        if control.id in held:
+            continue
+        outcome = _by_ledger(work, control, down) or down or _not_examined(work.host)
+        finding = _finding(work, control, outcome, [])
+        judged[finding.control] = finding.verdict
+        yield finding
+    for one in held.values():
+        yield _finding(work, one.control, one.outcome, one.records, judged)
     yield HostDone(work.host.name, known.identity, work.tries)
 
 
@@ -330,11 +354,17 @@ def _not_examined(host: Host) -> Outcome:
     return _cannot_begin(host, RuntimeError("the check was not run"))
 
 
-def _finding(work: _Work, control: Control, outcome: Outcome, records: list[CommandRecord]) -> Finding:
+def _finding(
+    work: _Work,
+    control: Control,
+    outcome: Outcome,
+    records: list[CommandRecord],
+    judged: Mapping[str, Verdict] | None = None,
+) -> Finding:
     note: WaiverNote | None = None
     try:
         verdict, text, note = work.waivers.apply(
-            control.id, work.host, outcome.verdict, outcome.text, work.today, outcome.spared
+            control.id, work.host, outcome.verdict, outcome.text, work.today, outcome.spared, judged
         )
     except Exception as error:  # noqa: BLE001 - a defect of the judge is an error of this check, and no silence
         defect = _cannot_begin(work.host, error)

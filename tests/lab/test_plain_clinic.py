@@ -27,6 +27,8 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
     "backups_offered_for_copy": (UNSEEN, "the ledger registers no copy"),
     "critical_files_protected": (FAIL, "/etc/ssh/sshd_config has mode 0644"),
     "database_backed_up_daily": (FAIL, "there is no backup file"),
+    # Debian 12's own servers, in the image's newest versions; no database runs on the application server.
+    "database_version_supported": (PASS, ""),
     # Spoken of on terminals and the database server; the latter's own clients are no finding.
     "database_clients_absent": (PASS, ""),
     "inbound_denied_by_default": (FAIL, "incoming IPv4 packets are not filtered"),
@@ -74,6 +76,7 @@ ELSEWHERE = {
     **dict.fromkeys(DATABASE, DATABASES_ONLY),
     "database_clients_absent": ("gateway", "his-app", "backup"),
     "price_catalogue_unchanged": ("gateway", "backup", "terminal-1", "terminal-2"),
+    "database_version_supported": ("gateway", "backup", "terminal-1", "terminal-2"),
     "test_data_destroyed": ("gateway", "backup"),
 }
 
@@ -87,6 +90,14 @@ TRUE_BECAUSE = {
         "dpkg-query -Wf '${Package}\\n' | grep -iE 'navicat|dbeaver|datagrip|pgadmin|workbench|phpmyadmin|adminer';"
         " find /home /root /opt /srv -xdev | grep -iE 'navicat|dbeaver|sqlyog|plsqldev|heidisql';"
         " id postgres > /dev/null 2>&1 || command -v psql mysql mariadb sqlplus isql; true"
+    ),
+    # Younger than the last day of both series; apt simulates no upgrade of them; no process runs a program that is gone.
+    "database_version_supported": (
+        "[ $(date +%Y%m%d) -le 20271111 ] || echo the series has ended;"
+        " apt-get -s dist-upgrade | grep -E '^Inst (postgresql|libpq|mariadb|libmariadb)';"
+        " find /var/lib/apt/lists/ -name '*Packages*' -mtime +92;"
+        " find /proc/[0-9]*/exe -lname '*(deleted)' 2> /dev/null;"
+        " id postgres > /dev/null 2>&1 || ps -eo comm= | grep -E 'postgres|mariadbd|mysqld'; true"
     ),
     "remote_control_software_absent": (
         "dpkg-query -Wf '${Package}\\n' | grep -iE 'teamviewer|anydesk|rustdesk|todesk|vnc|xrdp|sunlogin|remmina';"
@@ -133,7 +144,12 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
         "mkdir -p /root/away; for f in $(find /usr -xdev -name psql -o -name mariadb -type f -o -name mysql -path '*bin*'); do"
         " mv $f /root/away/$(echo $f | tr / _); done",
         dict.fromkeys(
-            (one for one in REVIEWED if one.startswith(("postgresql_", "mariadb_", "test_data"))), ERROR
+            (
+                one
+                for one in REVIEWED
+                if one.startswith(("postgresql_", "mariadb_", "test_data", "database_version"))
+            ),
+            ERROR,
         ),
     ),
     "backup": (

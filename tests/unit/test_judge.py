@@ -21,7 +21,7 @@ from medsec.evidence.encoding import record_from, record_json
 from medsec.evidence.findings import Finding, Verdict
 from medsec.inventory import Host, Inventory, Ledger
 from medsec.inventory.hosts import Login
-from medsec.inventory.waivers import Waiver, Waivers
+from medsec.inventory.waivers import Resolved, Waiver, Waivers
 from medsec.judge import Limits, LocalTransport, SshTransport, judge, stream
 from medsec.judge.identity import Identity, identify
 from medsec.judge.judge import HostDone
@@ -340,7 +340,7 @@ def waiver(expires: date) -> Waivers:
         compensation=["c"],
         expires=expires,
     )
-    return Waivers([(one, frozenset({"here"}))])
+    return Waivers([Resolved(one, frozenset({"here"}))])
 
 
 def test_a_waived_control_is_still_evaluated(control: MakeControl) -> None:
@@ -360,6 +360,72 @@ def test_a_waiver_hides_no_error(control: MakeControl) -> None:
     assert judged(control("1 / 0"), waivers=waiver(day), today=day).verdict is Verdict.ERROR
     unneeded = judged(control("host.run('true')", "state_holds_too"), today=day)
     assert unneeded.waiver is None
+
+
+def relying(control: str, measure: str) -> Waivers:
+    one = Waiver(
+        control=control,
+        hosts=["here"],
+        reason="r",
+        owner="o",
+        approver="a",
+        compensation=["c"],
+        relies_on=["DB-01"],
+        expires=date(2099, 1, 1),
+    )
+    return Waivers([Resolved(one, frozenset({"here"}), {"here": {"DB-01": (measure,)}})])
+
+
+RELYING = "host.run('true')\nassert False, says(en='it is old', zh='过旧')"
+
+
+@pytest.mark.parametrize(
+    ("body", "met"),
+    [
+        ("host.run('true')", None),
+        ("host.run('true')\nassert False, says(en='it is open', zh='敞开')", "DB-01 one_measure: fail"),
+        ("1 / 0", "DB-01 one_measure: error"),
+        (None, "DB-01 one_measure: not judged in this run"),
+    ],
+)
+def test_a_waiver_that_relies_on_others_holds_while_they_pass(
+    control: MakeControl, body: str | None, met: str | None
+) -> None:
+    """The waived control is asked first; its verdict waits for what it relies on."""
+    controls = [control(RELYING, "a_old_thing")]
+    if body is not None:
+        controls.append(control(body, "one_measure", "DB-01"))
+    waivers = relying("a_old_thing", "one_measure")
+    inventory = clinic("here")
+    found = judge(
+        inventory, list(inventory.hosts.values()), controls, transport=LocalTransport(Limits()), waivers=waivers
+    ).findings
+    waived = found[0]
+    assert (waived.control, len(found)) == ("a_old_thing", len(controls))
+    assert waived.waiver is not None
+    if met is None:
+        assert (waived.verdict, waived.waiver.state) == (Verdict.WAIVED, "active")
+    else:
+        assert (waived.verdict, waived.waiver.state) == (Verdict.FAIL, "refused")
+        assert met in waived.text.en
+
+
+def test_what_a_waiver_relies_on_may_have_passed_before_the_link_failed(
+    control: MakeControl, tmp_path: Path
+) -> None:
+    controls = [
+        control("host.run('true')", "a_measure", "DB-01"),
+        control(RELYING, "b_old_thing"),
+        control(cut_once(tmp_path), "c_cut"),
+    ]
+    found = judge(
+        inventory := clinic("here"),
+        list(inventory.hosts.values()),
+        controls,
+        transport=LocalTransport(),
+        waivers=relying("b_old_thing", "a_measure"),
+    ).findings
+    assert [f.verdict.value for f in found] == ["pass", "waived", "pass"]
 
 
 def finding(verdict: Verdict, item: str = "NW-01", host: str = "h") -> Finding:

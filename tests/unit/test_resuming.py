@@ -18,7 +18,7 @@ from medsec.errors import MedsecError, UsageError
 from medsec.evidence.reading import Run, RunDamaged, load_run
 from medsec.evidence.store import RunStore
 from medsec.inventory import load_inventory
-from medsec.inventory.waivers import Waiver, Waivers
+from medsec.inventory.waivers import Resolved, Waiver, Waivers
 from medsec.judge import LocalTransport
 from medsec.judge.verifying import verify
 from medsec.resources import root
@@ -168,7 +168,7 @@ def a_waiver(asked: dict[str, Any]) -> None:
         compensation=["c"],
         expires=date(2099, 1, 1),
     )
-    asked["waivers"] = Waivers([(waiver, frozenset({"one"}))])
+    asked["waivers"] = Waivers([Resolved(waiver, frozenset({"one"}))])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,8 @@ def _plain(value: Any) -> Any:
     for plain in (bool, int, float, str):
         if isinstance(value, plain):
             return plain(value)
-    return value
+    # YAML reads 2026-08-31 as a date; as text it is what it is in quotes, and can be kept with a run.
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _ledger(source: Path, listed: _Listed) -> Ledger:
@@ -302,7 +304,9 @@ def _way(options: dict[str, str]) -> tuple[str | None, str | None]:
     """Return `ProxyJump` and `ProxyCommand`, of which ssh takes the one that is said first (ssh_config(5))."""
     said = [name for name in options if name in ("proxyjump", "proxycommand")][:1]
     wanted = {name: options[name] for name in said if options[name].lower() != "none"}
-    return wanted.get("proxyjump"), wanted.get("proxycommand")
+    jump = wanted.get("proxyjump")
+    # ssh also takes a jump host as a URI; to the others it is user, address and port.
+    return jump and re.sub(r"(^|,)ssh://", r"\1", jump), wanted.get("proxycommand")
 
 
 def _ssh_options(*arguments: str) -> dict[str, str]:

@@ -224,7 +224,7 @@ def _hop(login: Login, text: str) -> Login:
     return Login(
         address=address,
         port=int(port or 22),
-        user=user.removeprefix("ssh://") or login.user,
+        user=user or login.user,
         key=login.key,
         known_hosts=login.known_hosts,
     )

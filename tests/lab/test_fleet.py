@@ -19,6 +19,7 @@ from medsec.catalogue.controls import Control, load_controls
 from medsec.engines.base import Work
 from medsec.engines.registry import engine
 from medsec.evidence.findings import Finding, Verdict
+from medsec.guard.guarding import HostGuard
 from medsec.inventory import Inventory, load_inventory
 from medsec.judge import HostDone, Limits, SshTransport, judge, stream
 from medsec.lab import Lab, LabHost
@@ -140,13 +141,25 @@ def test_memory_does_not_grow_with_hosts(lab: Lab, well: LabHost, tmp_path: Path
 def behind(lab: Lab, well: LabHost) -> Iterator[LabHost]:
     """A host that lets only `well` in, by its own filter; `well` is its bastion."""
     made = lab.add_host("behind", kind="server")
-    rules = (
-        f"table inet bastion {{ chain input {{ type filter hook input priority 0; "
-        f"tcp dport 22 ip saddr != {well.address} drop; tcp dport 22 meta nfproto ipv6 drop; }}; }}"
-    )
-    made.run_as_root(f"nft '{rules}'").check_returncode()
+    made.run_as_root(f"nft '{only_from(well)}'").check_returncode()
     yield made
     lab.remove_host("behind")
+
+
+@pytest.fixture(scope="module")
+def deep(lab: Lab, behind: LabHost) -> Iterator[LabHost]:
+    """A host that lets only `behind` in: two bastions lie before it."""
+    made = lab.add_host("deep", kind="server")
+    made.run_as_root(f"nft '{only_from(behind)}'").check_returncode()
+    yield made
+    lab.remove_host("deep")
+
+
+def only_from(bastion: LabHost) -> str:
+    return (
+        f"table inet bastion {{ chain input {{ type filter hook input priority 0; "
+        f"tcp dport 22 ip saddr != {bastion.address} drop; tcp dport 22 meta nfproto ipv6 drop; }}; }}"
+    )
 
 
 def ways(lab: Lab, well: LabHost) -> dict[str, dict[str, str]]:
@@ -185,6 +198,54 @@ def test_both_engines_go_through_the_bastion(bastions: Inventory, tool: str) -> 
     result = engine(tool).run(work, lambda event: None)
     assert not result.unreachable
     assert result.complete, result.failures
+
+
+OPEN_TO_ROOT = "echo PermitRootLogin yes > /etc/ssh/sshd_config.d/00-open.conf; systemctl reload ssh"
+
+
+def chain(lab: Lab, well: LabHost, behind: LabHost, deep: LabHost, folder: Path) -> Inventory:
+    """Hosts behind two bastions, in the ways in which Ansible and OpenSSH are told of them, and behind one too few."""
+    known = f"-o UserKnownHostsFile={lab.known_hosts_path}"
+    first, second = f"admin@{well.address}", f"{behind.address}:22"
+    told = {
+        "two": f"{known} -o ProxyJump={first},{second}",
+        "two-j": f"{known} -J {first},ssh://{second}",
+        "one": f"{known} -J {first}",
+        "turned": f"{known} -J {second},{first}",
+    }
+    return fleet_site.write(
+        folder / "site", lab, dict.fromkeys(told, deep), {name: {"ansible_ssh_common_args": way} for name, way in told.items()}
+    )  # fmt: skip
+
+
+def test_a_chain_of_bastions_is_taken_by_the_judge(
+    lab: Lab, well: LabHost, behind: LabHost, deep: LabHost, tmp_path: Path
+) -> None:
+    inventory = chain(lab, well, behind, deep, tmp_path)
+    hosts = list(inventory.hosts.values())
+    result = judge(inventory, hosts, QUICK, limits=Limits(connect=5), retries=0)
+    seen = {host.name: {f.verdict for f in result.findings if f.host == host.name} for host in hosts}
+    assert seen.pop("one") == seen.pop("turned") == {Verdict.UNREACHABLE}
+    assert all(verdicts <= {Verdict.PASS, Verdict.FAIL} for verdicts in seen.values()), seen
+
+
+@pytest.mark.parametrize("tool", ["ansible", "pyinfra"])
+def test_engines_and_guard_take_a_chain_of_bastions(
+    lab: Lab, well: LabHost, behind: LabHost, deep: LabHost, tmp_path: Path, tool: str
+) -> None:
+    """Guarded as an operator applies it, over both ways; a change of the way in proves that it still leads on."""
+    inventory = chain(lab, well, behind, deep, tmp_path)
+    for name in ("two", "two-j"):
+        deep.run_as_root(OPEN_TO_ROOT).check_returncode()
+        work = Work(inventory, CONTROLS, {name: ["root_login_refused"]}, "apply", seconds_to_connect=20)
+        guard = HostGuard(inventory, lambda folder=tmp_path / f"{tool}-{name}": folder, tool)
+        with guard.hold([name]) as refused, guard.around(work, risky=True) as protection:
+            assert not refused and not protection.refused, (refused, protection.refused)
+            result = engine(tool).run(work, lambda event: None)
+            assert result.complete and not result.unreachable, result.failures
+        assert not protection.reverted
+        (finding,) = judge(inventory, [inventory.hosts[name]], [CONTROLS["root_login_refused"]]).findings
+        assert finding.verdict is Verdict.PASS, finding.text
 
 
 def test_a_bastion_that_shows_another_key_is_not_passed(

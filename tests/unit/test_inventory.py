@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,7 @@ WAYS = [
     ("-o ProxyJump=ops@gate:2222", "", "ops@gate:2222", None),
     ("-J gate", "", "gate", None),
     ("-Jgate,inner", "", "gate,inner", None),
+    ("-J ssh://ops@gate:2222,ssh://inner", "", "ops@gate:2222,inner", None),
     ("", "-o ProxyJump=gate", "gate", None),
     ("-o 'ProxyCommand=ssh -W %h:%p gate'", "", None, "ssh -W %h:%p gate"),
     ("-o 'ProxyCommand ssh -W %h:%p gate'", "", None, "ssh -W %h:%p gate"),
@@ -192,3 +195,10 @@ def test_all_hosts_share_one_ledger(site: Path) -> None:
     """It is as long as the list of hosts: a copy for each would grow with its square."""
     hosts = load_inventory(site).hosts.values()
     assert len({id(host.variables["ledger"]) for host in hosts}) == 1
+
+
+def test_a_date_without_quotes_is_the_text_of_one(site: Path) -> None:
+    """A run keeps the parameters as JSON, which knows no dates."""
+    hosts_yml(site, {"some_control_kept": [{"until": date(2026, 8, 31)}]})
+    found = load_inventory(site).hosts["his-db"].variables["some_control_kept"]
+    assert json.dumps(found) == '[{"until": "2026-08-31"}]'

@@ -165,6 +165,9 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
     "terminal-2": (
         "rm -f /etc/sudoers.d/*; if id -nG admin | grep -qw sudo; then gpasswd -d admin sudo; fi",
         dict.fromkeys(set(REVIEWED) - DATABASE - UNREGISTERED, ERROR),
+        dict.fromkeys(
+            (one for one in REVIEWED if "terminal-2" not in ELSEWHERE.get(one, ()) and one not in COPIES), ERROR
+        ),
     ),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import date, timedelta
 from typing import Literal
 
@@ -100,6 +101,26 @@ class Escrow(Strict):
     sealed: date
 
 
+class Administrator(Strict):
+    """A person who administers a host or its databases, and as what (三权分立); see docs/databases.md."""
+
+    person: str = Field(min_length=1)
+    # Who has root's powers; who has the database's, by escalation; who decides on its audit; who reads what it wrote.
+    role: Literal["system", "database", "security", "audit"]
+    # An account of the database for `database` and `security`, of the operating system for the others.
+    account: str = Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")
+    # The person's other accounts of the operating system on this host.
+    logins: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _named_as_a_database_role(self) -> Administrator:
+        if self.role in ("database", "security") and not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]*", self.account):
+            raise ValueError(
+                f"account {self.account!r} is to be one of the database: lower-case letters, digits and _, not pg_..."
+            )
+        return self
+
+
 class TestData(Strict):
     """Test data that stays for a time, by the name that findings give it."""
 
@@ -143,6 +164,8 @@ class LedgerHost(Strict):
     forwards: list[Forward] = Field(default_factory=list)
     # Tried from the host before and after each change of its way in; see docs/guard.md.
     reaches: list[Reach] = Field(default_factory=list)
+    # Whose powers `postgresql_administrators_separated` keeps apart.
+    administrators: list[Administrator] = Field(default_factory=list)
     # What `test_data_destroyed` may find.
     test_data: list[TestData] = Field(default_factory=list)
     # What `database_version_supported` goes by where a server cannot be asked.
@@ -176,7 +199,7 @@ class LedgerHost(Strict):
     @property
     def registers(self) -> frozenset[str]:
         """The fields by which a control may speak of the host (`applies_to.registers`) that are not empty."""
-        return frozenset(name for name in ("copied_to", "copies_of", "price_catalogue") if getattr(self, name))
+        return frozenset(name for name in ("copied_to", "copies_of", "price_catalogue", "administrators") if getattr(self, name))
 
     @field_validator("address")
     @classmethod

@@ -58,6 +58,11 @@ def why_not_registered(control: Control, host: Host) -> Text | None:
             en="the ledger declares no table of prices or catalogues here (price_catalogue): none is watched",
             zh="台账未在此登记价表、医保目录表（price_catalogue），未予监测",
         )
+    if wanted == "administrators":
+        return says(
+            en=f"the ledger registers no persons behind the administrators' accounts here ({wanted}): whose powers are apart, nobody has looked",
+            zh=f"台账未在此登记各类管理员对应的人员（{wanted}），权限是否分离未予核查",
+        )
     return says(
         en=f"the ledger registers no copy of backups here ({wanted}): whether there is one, nobody has looked",
         zh=f"台账未在此登记备份副本（{wanted}），是否存在副本未予核查",

@@ -15,7 +15,7 @@ from pyinfra.context import host
 from medsec.inventory import Params
 from medsec.operations.contents import content
 from medsec.operations.rendering import render
-from medsec.operations.scripts import pgaudit, pghba, pgpasswords
+from medsec.operations.scripts import pgadministrators, pgaudit, pghba, pgpasswords
 from medsec.resources import root
 from medsec.text import says
 
@@ -206,3 +206,67 @@ def passwords_in_effect(*, params: Params) -> Generator[StringCommand]:
     for server in host.get_fact(Passwords, delay=str(params.delay_ms)):
         if server["lacks"]:
             yield StringCommand(pgpasswords("settle", server["port"], str(params.delay_ms)))
+
+
+class Administrators(FactBase[list[Server]]):
+    """Each running server and what it lacks, as `pgadministrators.sh report` says."""
+
+    def command(self, dba: str, security: str, audit: str, databases: str) -> str:
+        return pgadministrators("report", dba, security, audit, databases)
+
+    @staticmethod
+    def default() -> list[Server]:
+        """No running server is an empty answer."""
+        return []
+
+    def process(self, output: list[str]) -> list[Server]:
+        try:
+            return [json.loads(line) for line in output]
+        except ValueError as error:
+            raise FactProcessError(f"pgadministrators.sh answered {output!r}") from error
+
+
+def _separated(params: Params) -> dict[str, str]:
+    def accounts(role: str) -> str:
+        return ",".join(one["account"] for one in params.administrators if one["role"] == role)
+
+    return {
+        "dba": accounts("database"),
+        "security": accounts("security"),
+        "audit": accounts("audit"),
+        "databases": ",".join(params.databases),
+    }
+
+
+@operation()
+def escalation_installed(*, params: Params) -> Generator[StringCommand]:
+    """Install set_user for the servers that lack it. Fails where no server runs."""
+    servers = host.get_fact(Administrators, **_separated(params))
+    _require(servers)
+    for major in sorted({server["major"] for server in servers if "library" in server["lacks"]}):
+        yield StringCommand(
+            "if command -v apt-get > /dev/null;"
+            f" then DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends install postgresql-{major}-set-user;"
+            f" else dnf -y install set_user_{major}; fi"
+        )
+
+
+@operation()
+def escalation_settings(*, params: Params) -> Generator[StringCommand]:
+    """Write the drop-ins of each server on which others than the registered persons may escalate, or may do so unseen."""
+    for server in host.get_fact(Administrators, **_separated(params)):
+        if "settings" in server["lacks"]:
+            yield from _dropins(
+                server,
+                ("pg_administrators.conf.j2", "dropin"),
+                ("pg_libraries.conf.j2", "libraries"),
+                params=params,
+            )
+
+
+@operation()
+def escalation_in_effect(*, params: Params) -> Generator[StringCommand]:
+    """Reload or restart each server where that is needed; then make accounts, extension and grants that are missing."""
+    for server in host.get_fact(Administrators, **_separated(params)):
+        if server["lacks"]:
+            yield StringCommand(pgadministrators("settle", server["port"], *_separated(params).values()))

@@ -23,6 +23,11 @@ def pghba(*arguments: str) -> str:
     return script("database", "postgresql.sh", "pghba.sh", arguments=arguments)
 
 
+def pgadministrators(*arguments: str) -> str:
+    """Return the command line that runs the role's `pgadministrators.sh`."""
+    return script("database", "postgresql.sh", "pgadministrators.sh", arguments=arguments)
+
+
 def pgpasswords(*arguments: str) -> str:
     """Return the command line that runs the role's `pgpasswords.sh`."""
     return script("database", "postgresql.sh", "pgpasswords.sh", arguments=arguments)

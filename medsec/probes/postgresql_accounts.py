@@ -64,10 +64,10 @@ class Accounts:
 
 
 # Groups of PostgreSQL's own whose members reach the server's files and programs.
-_ON_THE_SERVER = frozenset(
+ON_THE_SERVER = frozenset(
     {"pg_execute_server_program", "pg_write_server_files", "pg_read_server_files", "pg_write_all_data"}
 )
-_ATTRIBUTES = ("CREATEROLE", "BYPASSRLS", "REPLICATION")
+ATTRIBUTES = ("CREATEROLE", "BYPASSRLS", "REPLICATION")
 
 # Passwords are tried on a role that nobody ever sees: the transaction is rolled back. The last one must be taken, or the
 # refusals prove nothing.
@@ -154,9 +154,9 @@ def _accounts(roles: Sequence[Mapping[str, Any]], members: Sequence[Sequence[str
         if not role["login"]:
             continue
         above = [known[name] for name in postgresql.groups(role["name"], members)]
-        powers = {name for one in (role, *above) for name in _ATTRIBUTES if one[name]}
+        powers = {name for one in (role, *above) for name in ATTRIBUTES if one[name]}
         powers |= {"SUPERUSER" for one in above if one["super"]}
-        powers |= {one["name"] for one in above} & _ON_THE_SERVER
+        powers |= {one["name"] for one in above} & ON_THE_SERVER
         yield Account(
             role["name"],
             role["super"],

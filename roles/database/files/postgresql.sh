@@ -104,7 +104,7 @@ own_settings="(SELECT c, CASE WHEN o.setrole = 0 AND o.setdatabase = 0 THEN 'ROL
 
 undo_by() { # a script on stdout, in base64 after the word undo, that makes the server take the statements on stdin; nothing where there are none
   statements=$(cat)
-  case $statements in *ALTER* | *GRANT*) ;; *) return ;; esac
+  case $statements in *ALTER* | *GRANT* | *REVOKE* | *DROP*) ;; *) return ;; esac
   {
     # shellcheck disable=SC2016 # for the shell that undoes
     printf 'runuser -u %s -- env -i PATH="$PATH" %s -Xqw -v ON_ERROR_STOP=1 -h %s -p %s -d postgres << "END_OF_STATEMENTS"\n' "$owner" "$psql" "$socket" "$port"

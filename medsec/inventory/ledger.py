@@ -102,7 +102,7 @@ class Escrow(Strict):
 
 
 class Administrator(Strict):
-    """A person who administers a host or its databases, and as what (三权分立); see docs/databases.md."""
+    """A person who administers a host or its databases, and as what (三权分立); see docs/administrators.md."""
 
     person: str = Field(min_length=1)
     # Who has root's powers; who has the database's, by escalation; who decides on its audit; who reads what it wrote.

@@ -39,6 +39,7 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
     "mariadb_reached_by_ledger_only": (FAIL, "(/run/mysqld/mysqld.sock): local_infile is ON"),
     "mariadb_statements_audited": (FAIL, "server_audit is not loaded"),
     "password_quality_enforced": (FAIL, "weak passwords are accepted"),
+    "postgresql_administrators_separated": (FAIL, "set_user is not loaded"),
     "postgresql_passwords_guarded": (FAIL, "weak passwords were taken when they were tried"),
     # Nobody but postgres has an account there yet, and PostgreSQL 15 keeps its schema public shut.
     "postgresql_privileges_limited": (PASS, ""),
@@ -59,6 +60,7 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
 }
 DATABASE = {
     "database_backed_up_daily",
+    "postgresql_administrators_separated",
     "postgresql_passwords_guarded",
     "postgresql_privileges_limited",
     "postgresql_reached_by_ledger_only",

@@ -12,6 +12,7 @@ from medsec.lab import Lab, LabHost
 from tests import ledger_site as site
 
 CONTROLS = {
+    "postgresql_administrators_separated": "the database administrator's account dba_li is not there",
     "postgresql_statements_audited": "pgaudit is not loaded",
     "postgresql_passwords_guarded": "weak passwords were taken when they were tried",
     "postgresql_reached_by_ledger_only": "pg_hba_app.conf:1 «host his his 0.0.0.0/0 scram-sha-256» lets in",
@@ -35,7 +36,13 @@ def test_controls_fail_and_are_remedied_on_postgresql_17(
     )
     assert answer.returncode == 0, answer.stderr
     listens = [{"port": 5432, "protocol": "tcp", "process": "postgres", "sources": ["app"], "purpose": site.BOTH}]
-    entries = {"db": site.entry(host, listens=listens, runs=["postgresql"])}
+    people = [
+        {"person": "Zhao", "role": "system", "account": "admin"},
+        {"person": "Li", "role": "database", "account": "dba_li"},
+        {"person": "Sun", "role": "security", "account": "sec_sun"},
+        {"person": "Wu", "role": "audit", "account": "wu"},
+    ]
+    entries = {"db": site.entry(host, listens=listens, runs=["postgresql"], administrators=people)}
     sets = {"management": site.console(host), "app": ["10.66.1.10/32"]}
     inventory = site.write(tmp_path / "inventory", lab, {"db": host}, entries, sets)
     for control, words in CONTROLS.items():
@@ -51,4 +58,4 @@ def test_controls_fail_and_are_remedied_on_postgresql_17(
     libraries = host.run_as_root(
         "runuser -u postgres -- psql -qAtX -c 'SHOW shared_preload_libraries'"
     ).stdout.strip()
-    assert libraries == "pgaudit,passwordcheck,auth_delay"
+    assert libraries == "set_user,pgaudit,passwordcheck,auth_delay"

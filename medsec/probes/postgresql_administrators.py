@@ -177,7 +177,10 @@ def logins(host: Host, named: Iterable[str]) -> list[Login]:
         name, uid, groups, sudo = line.split("\t")
         found.append(
             Login(
-                name, int(uid), frozenset(groups.split()), tuple(one.strip() for one in sudo.split(";") if one.strip())
+                name,
+                int(uid),
+                frozenset(groups.split()),
+                tuple(one.strip() for one in sudo.split(";") if one.strip()),
             )
         )
     return found

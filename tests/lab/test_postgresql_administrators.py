@@ -87,7 +87,9 @@ pytestmark = pytest.mark.xdist_group("postgresql")
 
 
 def written(folder: Path, lab: Lab, host: LabHost, people: list[dict[str, Any]]) -> Inventory:
-    listens = [{"port": 5432, "protocol": "tcp", "process": "postgres", "sources": ["local"], "purpose": site.BOTH}]
+    listens = [
+        {"port": 5432, "protocol": "tcp", "process": "postgres", "sources": ["local"], "purpose": site.BOTH}
+    ]
     entries = {"db": site.entry(host, listens=listens, runs=["postgresql"], administrators=people)}
     return site.write(folder, lab, {"db": host}, entries, {"management": site.console(host)})
 

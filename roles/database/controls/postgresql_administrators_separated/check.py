@@ -211,7 +211,8 @@ def _callers(server: Server, people: _People, databases: list[str]) -> Iterator[
     for database in databases:
         if database not in server.extended:
             yield says(
-                en=f"the extension set_user is not in database {database}", zh=f"数据库 {database} 未创建扩展 set_user"
+                en=f"the extension set_user is not in database {database}",
+                zh=f"数据库 {database} 未创建扩展 set_user",
             )
     administrators = people.accounts("database")
     apart = people.accounts("security") | people.accounts("audit")

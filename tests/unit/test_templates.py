@@ -47,7 +47,14 @@ def given(path: Path) -> dict[str, Any]:
     if path.name.startswith("mariadb-"):
         return {"mariadb_server": {"output": "syslog", "bind": "local"}}
     if path.parents[1].name == "database":
-        server = {"preload": "pgaudit", "collect": "yes", "log_directory": "/var/log/postgresql", "port": 5432}
+        server = {
+            "preload": "pgaudit",
+            "collect": "yes",
+            "log_directory": "/var/log/postgresql",
+            "port": 5432,
+            "dba": "dba_li",
+            "targets": "",
+        }
         rules = ["local   all postgres peer", 'host    his "王 建" 10.66.1.10/32 scram-sha-256']
         return {"postgresql_server": server | {"rules": rules}}
     if path.name != "catalogue.tsv.j2":

@@ -1,0 +1,113 @@
+"""Who stands behind the administrators' accounts: what the ledger takes, and what is made of a server's and a host's answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from medsec.catalogue.controls import load_controls
+from medsec.catalogue.source import validate
+from medsec.errors import ProbeError, UsageError
+from medsec.inventory import load_inventory
+from medsec.inventory.ledger import Administrator, Ledger
+from medsec.judge.applicability import applies_to, why_not_applicable, why_not_registered
+from medsec.probes.postgresql_administrators import parse
+from medsec.resources import root
+
+CONTROL = "postgresql_administrators_separated"
+LI = {"person": "Li", "role": "database", "account": "dba_li"}
+
+
+def role(name: str, **more: Any) -> dict[str, Any]:
+    plain = {"super": False, "login": True, "CREATEROLE": False, "BYPASSRLS": False, "REPLICATION": False}
+    return {"name": name, **plain, **more}
+
+
+FACTS: dict[str, Any] = {
+    "super": True,
+    "user": "postgres",
+    "version": 150020,
+    "settings": {
+        "shared_preload_libraries": ["pgaudit", "pgaudit,set_user"],
+        "set_user.superuser_allowlist": [None, "*"],
+    },
+    "pending": ["shared_preload_libraries"],
+    "roles": [
+        role("postgres", super=True),
+        role("dbas", login=False, CREATEROLE=True),
+        role("old", login=False, super=True),
+        role("dba_li"),
+        role("his"),
+    ],
+    "members": [["dba_li", "dbas"], ["dbas", "old"]],
+}
+
+
+def answer(*granted: Any, functions: str = '["postgres", false, null]', **facts: Any) -> dict[str, list[str]]:
+    return {
+        "about": ["5432\t/var/lib/postgresql/15/main\t/dev/null\tpostgres"],
+        "facts": [json.dumps(FACTS | facts), *map(json.dumps, granted)],
+        "functions": functions.splitlines(),
+    }
+
+
+def test_a_server_is_read_with_what_holds_now_and_later() -> None:
+    functions = '["his", true, [["set_user_u(text)", ["PUBLIC", "his"]]]]\n["postgres", false, null]'
+    server = parse(answer(["pgaudit.log", "PUBLIC", "SET"], functions=functions))
+    assert (server.settings["shared_preload_libraries"], server.later["shared_preload_libraries"]) == (
+        "pgaudit",
+        "pgaudit,set_user",
+    )
+    assert server.settings["set_user.superuser_allowlist"] == ""
+    assert server.extended == {"his"}
+    assert [(one.database, one.name, one.callers) for one in server.functions] == [
+        ("his", "set_user_u(text)", {"PUBLIC", "his"})
+    ]
+    assert [(one.setting, one.holder, one.right) for one in server.grants] == [("pgaudit.log", "PUBLIC", "SET")]
+
+
+def test_powers_and_groups_are_followed() -> None:
+    server = parse(answer())
+    assert server.roles["dba_li"].powers == ("CREATEROLE", "SUPERUSER")
+    assert server.roles["his"].powers == ()
+    assert server.belonging("old") == {"dba_li"}
+    assert server.belonging("his") == {"his"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [answer(super=False), answer(roles=None), answer(functions=""), answer(functions="his")]
+)
+def test_what_cannot_be_relied_on_is_an_error(wrong: dict[str, list[str]]) -> None:
+    with pytest.raises(ProbeError):
+        parse(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"role": "boss"}, {"account": "li-dba"}, {"account": "pg_li"}, {"account": "li; id"}, {"person": ""}]
+)
+def test_the_ledger_takes_no_such_administrator(wrong: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        validate(Administrator, LI | wrong, "ledger")
+
+
+def test_an_account_of_the_operating_system_may_have_a_hyphen() -> None:
+    assert validate(Administrator, LI | {"role": "system", "account": "ops-1"}, "ledger").logins == []
+
+
+def test_without_persons_nothing_is_said_and_that_is_no_pass() -> None:
+    host = load_inventory(root() / "inventory").hosts["his-db"]
+    control = load_controls(root() / "roles")[CONTROL]
+    assert applies_to(control, host)
+    file = root() / "inventory/group_vars/all/ledger.yml"
+    ledger = yaml.safe_load(file.read_text(encoding="utf-8"))["ledger"]
+    del ledger["hosts"]["his-db"]["administrators"]
+    bare = type(host)(**{**vars(host), "ledger": validate(Ledger, ledger, "ledger").hosts["his-db"]})
+    assert not applies_to(control, bare)
+    assert why_not_applicable(control, bare) is None
+    reason = why_not_registered(control, bare)
+    assert reason is not None
+    assert "administrators" in reason.en
+    assert "管理员" in reason.zh

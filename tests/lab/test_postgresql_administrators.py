@@ -69,7 +69,9 @@ SEEN = (
 BY_HAND = """set -e
 gpasswd -a dba_li sudo > /dev/null
 useradd -s /bin/bash ops
-echo 'ops ALL = (postgres) NOPASSWD: ALL' > /etc/sudoers.d/ops
+echo 'ops ALL = (postgres) NOPASSWD: /bin/ls' > /etc/sudoers.d/ops
+useradd -r -s /bin/sh service
+echo 'service ALL = (root) NOPASSWD: /bin/true' > /etc/sudoers.d/service
 cd /
 runuser -u postgres -- psql -qX -v ON_ERROR_STOP=1 -c 'CREATE ROLE vendor SUPERUSER LOGIN' -c 'ALTER ROLE sec_sun CREATEROLE' \
   -c "ALTER ROLE dba_li SET pgaudit.log = 'none'"
@@ -126,6 +128,7 @@ def test_an_administrator_escalates_by_name_and_cannot_do_so_unseen(
     finding = site.verdict(written(tmp_path / "twice", lab, host, twice), CONTROL, "db")
     assert finding.verdict is Verdict.FAIL
     assert [words for words in FOUND if words not in finding.text.en] == [], finding.text.en
+    assert "behind service" not in finding.text.en
     # What silences the administrator's audit is the business of the control that reads it.
     finding = site.verdict(inventory, AUDIT, "db")
     assert finding.verdict is Verdict.FAIL

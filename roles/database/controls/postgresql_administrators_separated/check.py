@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ _ROLES = {
 }
 # Whoever is in one of these is root, or reads the server's files, whatever sudo says.
 _MIGHTY = frozenset({"root", "sudo", "wheel", "admin", "disk", "docker", "lxd", "incus", "shadow", "postgres"})
+# Lower numbers are services', by the convention of both families.
+_FIRST_PERSON = 1000
 _BLOCKS = ("block_alter_system", "block_copy_program", "block_log_statement")
 
 
@@ -90,20 +92,37 @@ def _registered(people: _People) -> Iterator[Text]:
 def _root(people: _People, found: list[Login]) -> Iterator[Text]:
     apart, system = people.logins("database", "security", "audit"), people.logins("system")
     for login in found:
-        may = [f"uid {login.uid}"] if login.uid == 0 else []
-        may += [f"sudo {rule}" for rule in login.sudo]
         if login.name in apart:
-            may += [f"group {group}" for group in sorted(login.groups & _MIGHTY)]
+            may = _may(login, login.sudo, _MIGHTY)
             if may:
                 yield says(
                     en=f"{login.name} of {apart[login.name]}, no system administrator, has powers in the operating system: {', '.join(may)}",
                     zh=f"{apart[login.name]} 不是系统管理员，其账户 {login.name} 具备操作系统权限：{'、'.join(may)}",
                 )
-        elif may and login.name != "root" and login.name not in system:
-            yield says(
-                en=f"the ledger names no person behind {login.name}, who administers the operating system: {', '.join(may)}",
-                zh=f"账户 {login.name} 具备操作系统管理权限（{'、'.join(may)}），台账未登记对应人员",
-            )
+        elif login.name != "root" and login.name not in system:
+            may = _may_of_nobody(login)
+            if may:
+                yield says(
+                    en=f"the ledger names no person behind {login.name}, who administers the operating system: {', '.join(may)}",
+                    zh=f"账户 {login.name} 具备操作系统管理权限（{'、'.join(may)}），台账未登记对应人员",
+                )
+
+
+def _may(login: Login, rules: Iterable[str], groups: frozenset[str]) -> list[str]:
+    return [
+        *([f"uid {login.uid}"] if login.uid == 0 else []),
+        *(f"sudo {rule}" for rule in rules),
+        *(f"group {group}" for group in sorted(login.groups & groups)),
+    ]
+
+
+def _may_of_nobody(login: Login) -> list[str]:
+    """A service's own account may have a command of its own in sudo; there is no person behind it unless it may do all."""
+    if 0 < login.uid < _FIRST_PERSON:
+        return _may(
+            login, [rule for rule in login.sudo if re.search(r"\bALL\b", rule.partition(")")[2])], frozenset()
+        )
+    return _may(login, login.sudo, _MIGHTY - {"postgres", "shadow"})
 
 
 def _in_server(server: Server, people: _People, params: Params) -> Iterator[Text]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from medsec.errors import ProbeError, UsageError
 from medsec.inventory import load_inventory
 from medsec.inventory.ledger import Administrator, Ledger
 from medsec.judge.applicability import applies_to, why_not_applicable, why_not_registered
-from medsec.probes.postgresql_administrators import parse
+from medsec.probes.postgresql_administrators import Login, parse
 from medsec.resources import root
 
 CONTROL = "postgresql_administrators_separated"
@@ -111,3 +113,24 @@ def test_without_persons_nothing_is_said_and_that_is_no_pass() -> None:
     assert reason is not None
     assert "administrators" in reason.en
     assert "管理员" in reason.zh
+
+
+def test_a_service_may_have_its_one_command_and_nobody_else() -> None:
+    place = load_controls(root() / "roles")[CONTROL].check_path
+    description = importlib.util.spec_from_file_location("administrators_check", place)
+    assert description is not None
+    assert description.loader is not None
+    module = importlib.util.module_from_spec(description)
+    sys.modules[module.__name__] = module  # dataclasses look there
+    description.loader.exec_module(module)
+    found = [
+        Login("root", 0, frozenset({"root"}), ("(ALL : ALL) ALL",)),
+        Login("service", 998, frozenset({"service"}), ("(root) NOPASSWD: /bin/true",)),
+        Login("robot", 997, frozenset({"robot"}), ("(ALL) NOPASSWD: ALL",)),
+        Login("ops", 1001, frozenset({"ops"}), ("(postgres) NOPASSWD: /bin/ls",)),
+        Login("dba_li", 1002, frozenset({"dba_li", "docker"}), ()),
+        Login("postgres", 110, frozenset({"postgres"}), ()),
+    ]
+    said = [one.en for one in module._root(module._People((LI,)), found)]
+    assert [words.partition(",")[0].split()[-1] for words in said] == ["robot", "ops", "Li"]
+    assert "group docker" in said[-1]

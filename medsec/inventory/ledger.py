@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Literal
 
@@ -71,13 +72,11 @@ class BreakGlass(Strict):
 _PUBLIC_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A-Za-z0-9+/]+=*$"
 
 
-class CopyKeeper(Strict):
-    """A host that fetches copies of this server's backups; see docs/backups.md."""
+class Peer(Strict):
+    """The other end of a flow between two hosts of the ledger, or of another site."""
 
     host: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     address: str
-    # The key with which it comes, as `medsec backup key` prints it; none before it has made one.
-    key: str | None = Field(default=None, pattern=_PUBLIC_KEY)
 
     @field_validator("address")
     @classmethod
@@ -85,10 +84,29 @@ class CopyKeeper(Strict):
         return str(ipaddress.ip_address(address))
 
 
+class CopyKeeper(Peer):
+    """A host that fetches copies of this server's backups; see docs/backups.md."""
+
+    # The key with which it comes, as `medsec backup key` prints it; none before it has made one.
+    key: str | None = Field(default=None, pattern=_PUBLIC_KEY)
+
+
 class CopySource(CopyKeeper):
     """A server of whose backups this host keeps copies; `key` is that server's own SSH host key."""
 
     port: int = Field(default=22, ge=1, le=65535)
+    systems: list[Literal["postgresql", "mariadb"]] = Field(min_length=1)
+
+
+class Collector(Peer):
+    """The host that collects what this server's databases write of statements; see docs/collector.md."""
+
+    port: int = Field(default=2514, ge=1, le=65535)
+
+
+class StatementSource(Peer):
+    """A server whose databases' statements this host collects."""
+
     systems: list[Literal["postgresql", "mariadb"]] = Field(min_length=1)
 
 
@@ -174,6 +192,9 @@ class LedgerHost(Strict):
     copied_to: list[CopyKeeper] = Field(default_factory=list)
     copies_of: list[CopySource] = Field(default_factory=list)
     copies_escrow: list[Escrow] = Field(default_factory=list)
+    # Who collects what this server's databases write of statements; of whose databases this host collects it.
+    collected_by: list[Collector] = Field(default_factory=list, max_length=1)
+    collects_from: list[StatementSource] = Field(default_factory=list)
     # See docs/secrets.md.
     break_glass: list[BreakGlass] = Field(default_factory=list)
     # Tables of prices and catalogues that are watched, and what of them was approved: read from `prices.yml`, never written here.
@@ -199,7 +220,7 @@ class LedgerHost(Strict):
     @property
     def registers(self) -> frozenset[str]:
         """The fields by which a control may speak of the host (`applies_to.registers`) that are not empty."""
-        return frozenset(name for name in ("copied_to", "copies_of", "price_catalogue", "administrators") if getattr(self, name))
+        return frozenset(name for name in ("copied_to", "copies_of", "price_catalogue", "administrators", "collected_by", "collects_from") if getattr(self, name))
 
     @field_validator("address")
     @classmethod
@@ -270,10 +291,23 @@ class Ledger(Strict):
                 self._agrees(name, "copied_to", keeper, "copies_of")
             for source in host.copies_of:
                 self._agrees(name, "copies_of", source, "copied_to")
-                self._lets_in(name, source)
+                self._runs(name, "copies_of", source, source.systems)
+                self._lets_in(name, "copies_of", source, source.port)
         return self
 
-    def _agrees(self, name: str, field: str, other: CopyKeeper, counterpart: str) -> None:
+    @model_validator(mode="after")
+    def _collections_agree(self) -> Ledger:
+        """Both ends of a collection of statements say the same, and the collector lets the server in."""
+        for name, host in self.hosts.items():
+            for collector in host.collected_by:
+                self._agrees(name, "collected_by", collector, "collects_from")
+                self._lets_in(name, "collected_by", collector, collector.port)
+            for source in host.collects_from:
+                self._agrees(name, "collects_from", source, "collected_by")
+                self._runs(name, "collects_from", source, source.systems)
+        return self
+
+    def _agrees(self, name: str, field: str, other: Peer, counterpart: str) -> None:
         if other.host == name:
             raise ValueError(f"host {name!r}: {field}: a copy on the host itself is none; name another host")
         entry = self.hosts.get(other.host)
@@ -288,20 +322,21 @@ class Ledger(Strict):
                 f"host {name!r}: {field} names {other.host!r}, whose {counterpart} lacks {name!r}; add it there"
             )
 
-    def _lets_in(self, name: str, source: CopySource) -> None:
-        entry, address = self.hosts.get(source.host), ipaddress.ip_address(self.hosts[name].address)
+    def _runs(self, name: str, field: str, source: Peer, systems: Sequence[str]) -> None:
+        entry = self.hosts.get(source.host)
+        if entry is not None and not set(systems) <= set(entry.runs):
+            raise ValueError(
+                f"host {name!r}: {field}: {source.host} is registered to run {', '.join(entry.runs) or 'nothing'}, "
+                f"got {', '.join(systems)}"
+            )
+
+    def _lets_in(self, name: str, field: str, other: Peer, number: int) -> None:
+        entry, address = self.hosts.get(other.host), ipaddress.ip_address(self.hosts[name].address)
         if entry is None:
             return
-        if not set(source.systems) <= set(entry.runs):
-            raise ValueError(
-                f"host {name!r}: copies_of: {source.host} is registered to run {', '.join(entry.runs) or 'nothing'}, "
-                f"got {', '.join(source.systems)}"
-            )
-        sets = [
-            one for port in entry.listens if port.port == source.port for one in port.sources if one != "local"
-        ]
+        sets = [one for port in entry.listens if port.port == number for one in port.sources if one != "local"]
         if not any(address in ipaddress.ip_network(net) for one in sets for net in self.address_sets.get(one, [])):
             raise ValueError(
-                f"host {name!r}: copies_of: {source.host} is not registered to listen on port {source.port} for {address}; "
+                f"host {name!r}: {field}: {other.host} is not registered to listen on port {number} for {address}; "
                 f"add an address set with it to `sources` there"
             )

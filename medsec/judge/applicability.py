@@ -48,22 +48,34 @@ def why_not_applicable(control: Control, host: Host) -> Text | None:
     )
 
 
+_COPIES = says(
+    en="the ledger registers no copy of backups here ({}): whether there is one, nobody has looked",
+    zh="台账未在此登记备份副本（{}），是否存在副本未予核查",
+)
+_COLLECTED = says(
+    en="the ledger registers no collection of statements here ({}): whether there is one, nobody has looked",
+    zh="台账未在此登记数据库审计日志的集中收集（{}），是否已集中收集未予核查",
+)
+_UNREGISTERED = {
+    "copied_to": _COPIES,
+    "copies_of": _COPIES,
+    "collected_by": _COLLECTED,
+    "collects_from": _COLLECTED,
+    "price_catalogue": says(
+        en="the ledger declares no table of prices or catalogues here ({}): none is watched",
+        zh="台账未在此登记价表、医保目录表（{}），未予监测",
+    ),
+    "administrators": says(
+        en="the ledger registers no persons behind the administrators' accounts here ({}): whose powers are apart, nobody has looked",
+        zh="台账未在此登记各类管理员对应的人员（{}），权限是否分离未予核查",
+    ),
+}
+
+
 def why_not_registered(control: Control, host: Host) -> Text | None:
     """Return why `control` has nothing to go by on `host`, though it speaks of such hosts; None where the ledger tells it."""
     wanted = control.applies_to.registers
     if wanted is None or wanted in host.ledger.registers:
         return None
-    if wanted == "price_catalogue":
-        return says(
-            en="the ledger declares no table of prices or catalogues here (price_catalogue): none is watched",
-            zh="台账未在此登记价表、医保目录表（price_catalogue），未予监测",
-        )
-    if wanted == "administrators":
-        return says(
-            en=f"the ledger registers no persons behind the administrators' accounts here ({wanted}): whose powers are apart, nobody has looked",
-            zh=f"台账未在此登记各类管理员对应的人员（{wanted}），权限是否分离未予核查",
-        )
-    return says(
-        en=f"the ledger registers no copy of backups here ({wanted}): whether there is one, nobody has looked",
-        zh=f"台账未在此登记备份副本（{wanted}），是否存在副本未予核查",
-    )
+    why = _UNREGISTERED[wanted]
+    return says(en=why.en.format(wanted), zh=why.zh.format(wanted))

@@ -54,6 +54,9 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
     "test_data_destroyed": (PASS, ""),
     "time_from_internal_source": (FAIL, "no time service runs"),
     "restore_drill_recent": (FAIL, "no restore drill is on record"),
+    # Nothing forwards, nobody receives: Debian's rsyslog keeps what it is given.
+    "statements_collected": (FAIL, "rsyslog does not listen on port 2514: nothing is collected"),
+    "statements_reach_collector": (FAIL, "rsyslog has no connection to backup (10."),
     # A minimal Debian starts sshd alone, and a database server its databases, which the ledger registers.
     "unneeded_services_gone": (PASS, ""),
     "usb_storage_refused": (FAIL, "can be loaded"),
@@ -72,6 +75,8 @@ DATABASE = {
 }
 # Where a control does not speak of a host.
 UNREGISTERED = {"backups_copied_off_server", "backups_offered_for_copy", "price_catalogue_unchanged"}
+COPIES = {"backups_copied_off_server", "backups_offered_for_copy"}
+SENT, KEPT = "statements_reach_collector", "statements_collected"
 ELSEWHERE = {
     "backups_copied_off_server": tuple(host for host in HOSTS if host != "backup"),
     "backups_offered_for_copy": DATABASES_ONLY,
@@ -80,6 +85,8 @@ ELSEWHERE = {
     "price_catalogue_unchanged": ("gateway", "backup", "terminal-1", "terminal-2"),
     "database_version_supported": ("gateway", "backup", "terminal-1", "terminal-2"),
     "test_data_destroyed": ("gateway", "backup"),
+    SENT: DATABASES_ONLY,
+    KEPT: tuple(host for host in HOSTS if host != "backup"),
 }
 
 # For each pass, a question of another kind than the check's, answered by nothing printed where the pass is deserved.
@@ -170,6 +177,7 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
         dict.fromkeys(
             (one for one in REVIEWED if "terminal-2" not in ELSEWHERE.get(one, ()) and one not in COPIES), ERROR
         ),
+        dict.fromkeys(set(REVIEWED) - DATABASE - COPIES - {SENT, KEPT}, ERROR),
     ),
 }
 

@@ -35,8 +35,8 @@ def ledger() -> dict[str, Any]:
 
 def test_both_ends_of_a_copy_are_registered(ledger: dict[str, Any]) -> None:
     hosts = validate(Ledger, ledger, "ledger").hosts
-    assert hosts["his-db"].registers >= {"copied_to"}
-    assert hosts["backup"].registers == {"copies_of"}
+    assert "copied_to" in hosts["his-db"].registers
+    assert "copies_of" in hosts["backup"].registers
 
 
 @pytest.mark.parametrize(

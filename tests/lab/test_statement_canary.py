@@ -136,17 +136,25 @@ def test_everybody_s_statements_arrive(place: Place) -> None:
     place.root(
         "source", f"{PSQL} -c 'CREATE TABLE kept_{mark} ()'; mariadb his -e 'CREATE TABLE kept_{mark} (i int)'"
     )
-    psql, mariadb = f"psql -qX -h {source} -d postgres", f"mariadb -h {source} his"
+    psql, mariadb = f"psql -qX -h {source} -d postgres", f"mariadb -h {source}"
     place.root("app", f"PGPASSWORD=his-2026 {psql} -U his -c \"INSERT INTO fee VALUES ('app-{mark}')\"")
     place.root("app", f"mariadb -h {source} -u his -phis-2026 his -e \"INSERT INTO fee VALUES ('app-{mark}')\"")
     place.root("app", f"PGPASSWORD=denied-2026 {psql} -U denied -c 'SELECT * FROM kept_{mark}'", code=1)
     place.root("app", f"{mariadb} -u denied -pdenied-2026 -e 'SELECT * FROM his.kept_{mark}'", code=1)
     place.root("source", f"{PSQL} -c \"ALTER ROLE his PASSWORD 'Secret-{mark}' /* admin-{mark} */\"")
-    place.root("source", f"mariadb -e \"ALTER USER his@'{app}' IDENTIFIED BY 'Secret-{mark}' /* admin-{mark} */\"")
+    place.root(
+        "source",
+        f"mariadb --comments -e \"ALTER USER his@'{app}' IDENTIFIED BY 'Secret-{mark}' /* admin-{mark} */\"",
+    )
     place.root("source", f"{PSQL} -c \"INSERT INTO fee VALUES (repeat('x', 1) || '{'y' * 9000}end-{mark}')\"")
-    told(place, "postgresql", f"app-{mark}", rf"user=his .*client={app} .*AUDIT: .*,WRITE,INSERT,")
+    told(place, "postgresql", f"app-{mark}", rf"user=his .*client={app}\(.*AUDIT: .*,WRITE,INSERT,")
     told(place, "mariadb", f"app-{mark}", rf",his,{app},\d+,\d+,QUERY,his,")
-    told(place, "postgresql", f"kept_{mark}", rf"user=denied .*client={app} ERROR:  permission denied for table")
+    told(
+        place,
+        "postgresql",
+        f"kept_{mark}",
+        rf"user=denied .*client={app}\(\d+\) ERROR:  permission denied for table",
+    )
     told(place, "mariadb", f"kept_{mark}", rf",denied,{app},\d+,\d+,QUERY,.*,1(044|142|046)$")
     told(place, "postgresql", "ALTER ROLE his PASSWORD", r"user=postgres .*client=\[local\] .*AUDIT: .*<REDACTED>")
     told(place, "mariadb", f"admin-{mark}", r",root,localhost,\d+,\d+,QUERY,")
@@ -164,14 +172,14 @@ def test_an_administrator_who_silences_the_audit_is_seen(place: Place) -> None:
     place.root(
         "source",
         f"""{PSQL} -c "ALTER ROLE postgres SET pgaudit.log = 'none' /* off-{mark} */"
-        mariadb -e 'SET GLOBAL server_audit_logging = OFF /* off-{mark} */'
-        sleep 1; : > {LOCAL["postgresql"]}; sed -i '/off-{mark}/d' {LOCAL["mariadb"]}
+        mariadb --comments -e 'SET GLOBAL server_audit_logging = OFF /* off-{mark} */'
+        sleep 1; : > {LOCAL["postgresql"]}; : > {LOCAL["mariadb"]}
         {PSQL} -c 'DROP TABLE gone_{mark}'""",
     )
     assert place.lines("source", " ".join(LOCAL.values()), f"off-{mark}") == []
     place.arrived(f"{HOME}/postgresql.log", f"off-{mark}")
     place.arrived(f"{HOME}/mariadb.log", f"off-{mark}")
-    place.arrived(f"{HOME}/rsyslog.log", f"{LOCAL['postgresql']}': truncation detected")
+    assert LOCAL["postgresql"] in place.arrived(f"{HOME}/rsyslog.log", "truncation detected")[0]
     assert place.lines("collector", f"{HOME}/postgresql.log", f"CREATE TABLE gone_{mark}")
     for control, words in (
         (POSTGRESQL, "role postgres by pgaudit.log=none"),
@@ -182,7 +190,7 @@ def test_an_administrator_who_silences_the_audit_is_seen(place: Place) -> None:
         assert words in found.text.en
     place.root(
         "source",
-        f"{PSQL} -c 'ALTER ROLE postgres RESET pgaudit.log'; mariadb -e 'SET GLOBAL server_audit_logging = ON'",
+        f"{PSQL} -c 'ALTER ROLE postgres RESET pgaudit.log'; mariadb --comments -e 'SET GLOBAL server_audit_logging = ON'",
     )
 
 
@@ -220,7 +228,7 @@ def test_a_collector_that_hangs_is_found(place: Place) -> None:
     found = place.verdict(SENT)
     place.root("collector", "systemctl kill -s CONT rsyslog.service")
     assert found.verdict is Verdict.FAIL
-    assert "records wait on the disk to be forwarded" in found.text.en
+    assert re.search(r"records wait on the disk|bytes of .*postgresql.* rsyslog has read", found.text.en)
     place.arrived(f"{HOME}/postgresql.log", mark, 3000)
 
 
@@ -268,14 +276,3 @@ def test_what_breaks_the_way_is_found(
     place.root(host, undo)
     assert found.verdict is verdict, found.text
     assert said in found.text.en
-
-
-@pytest.mark.parametrize("by", ["ansible", "pyinfra"])
-def test_a_second_apply_changes_nothing(place: Place, by: str) -> None:
-    outcomes = {
-        **ledger_site.remedy(place.inventory, SENT, ["source"], by),
-        **ledger_site.remedy(place.inventory, KEPT, ["collector"], by),
-    }
-    for name, outcome in outcomes.items():
-        assert outcome.failed is None, (name, outcome.failed)
-        assert outcome.changed == 0, name

@@ -9,11 +9,11 @@ import yaml
 
 from medsec.catalogue.controls import load_controls
 from medsec.catalogue.source import validate
-from medsec.errors import ProbeError, UsageError
+from medsec.errors import UsageError
 from medsec.inventory import load_inventory
 from medsec.inventory.ledger import Ledger
 from medsec.judge.applicability import applies_to, why_not_registered
-from medsec.probes.statement_logs import Log, _collected, _log, _rsyslog, _told, problems_of
+from medsec.probes.statement_logs import Log, _collected, _log, _rsyslog, problems_of
 from medsec.resources import root
 
 
@@ -27,7 +27,8 @@ def ledger() -> dict[str, Any]:
 
 def test_both_ends_are_registered(ledger: dict[str, Any]) -> None:
     hosts = validate(Ledger, ledger, "ledger").hosts
-    assert (hosts["his-db"].registers, hosts["backup"].registers) == ({"collected_by"}, {"collects_from"})
+    assert sorted(hosts["his-db"].registers) == ["collected_by"]
+    assert sorted(hosts["backup"].registers) == ["collects_from"]
     assert hosts["his-db"].collected_by[0].port == 2514
 
 
@@ -93,17 +94,3 @@ def test_every_fault_of_rsyslog_is_told() -> None:
     ):
         assert words in said
     assert not [*problems_of(_rsyslog({"now": ["1"], "ActiveState": ["active"], "UnitFileState": ["enabled"]}))]
-
-
-class _Cut:
-    """A host whose answer ends too early."""
-
-    rc, stdout, stderr = 0, "now=1\n", ""
-
-    def run(self, _: str) -> _Cut:
-        return self
-
-
-def test_half_an_answer_is_an_error() -> None:
-    with pytest.raises(ProbeError):
-        _told(_Cut(), "")  # type: ignore[arg-type]

@@ -338,6 +338,13 @@ def clinic(tmp_path: Any) -> Inventory:
     oracle = ledger.replace("runs: [postgresql, mariadb]", "runs: [oracle]").replace(
         "{port: 5432, process: postgres,", "{port: 1521, process: tnslsnr,"
     )
+    # Of Oracle nothing is collected.
+    for both_ends in (
+        "      collected_by:\n        - {host: backup, address: 10.66.2.10}\n",
+        "      collects_from:\n        - {host: his-db, address: 10.66.1.20, systems: [postgresql, mariadb]}\n",
+    ):
+        assert both_ends in oracle
+        oracle = oracle.replace(both_ends, "")
     assert oracle.count("oracle") == 1
     assert oracle.count("tnslsnr") == 1
     (tmp_path / "group_vars/all/ledger.yml").write_text(oracle, encoding="utf-8")

@@ -217,21 +217,6 @@ def test_nothing_is_lost_while_the_collector_is_down(place: Place) -> None:
         assert found.verdict is Verdict.PASS, found.text
 
 
-def test_a_collector_that_hangs_is_found(place: Place) -> None:
-    """Its kernel goes on taking what comes."""
-    mark = secrets.token_hex(8)
-    place.root("collector", "systemctl kill -s STOP rsyslog.service")
-    place.root(
-        "source",
-        f"""seq 3000 | sed "s/.*/INSERT INTO fee VALUES ('&-{mark}');/" > /tmp/statements; {PSQL} -f /tmp/statements""",
-    )
-    found = place.verdict(SENT)
-    place.root("collector", "systemctl kill -s CONT rsyslog.service")
-    assert found.verdict is Verdict.FAIL
-    assert re.search(r"records wait on the disk|bytes of .*postgresql.* rsyslog has read", found.text.en)
-    place.arrived(f"{HOME}/postgresql.log", mark, 3000)
-
-
 @pytest.mark.parametrize(
     ("control", "spoil", "undo", "verdict", "said"),
     [

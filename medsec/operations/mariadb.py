@@ -13,13 +13,14 @@ from pyinfra.context import host
 
 from medsec.inventory import Params
 from medsec.operations.contents import content
+from medsec.operations.listening import open_ports
 from medsec.operations.rendering import render
 from medsec.resources import root
 from medsec.text import says
 
 _ROLE = root() / "roles/database"
 Server = dict[str, str]
-Subject = Literal["audit", "access", "passwords"]
+Subject = Literal["audit", "access", "passwords", "tls"]
 
 
 class Servers(FactBase[list[Server]]):
@@ -51,6 +52,9 @@ def _wanted(subject: Subject, params: Params) -> list[str]:
         return [str(params.file_mib)]
     if subject == "passwords":
         return [str(params[name]) for name in ("min_length", "life_days", "max_errors")]
+    if subject == "tls":
+        ports = open_ports(params, r"(mariadbd|mysqld)$")
+        return [str(params.required), ports, params.certificate, params.key, str(params.days)]
     return [",".join(sorted(set(_permitted(params))))]
 
 

@@ -14,8 +14,9 @@ from pyinfra.context import host
 
 from medsec.inventory import Params
 from medsec.operations.contents import content
+from medsec.operations.listening import open_ports
 from medsec.operations.rendering import render
-from medsec.operations.scripts import pgadministrators, pgaudit, pghba, pgpasswords
+from medsec.operations.scripts import pgadministrators, pgaudit, pghba, pgpasswords, pgtls
 from medsec.resources import root
 from medsec.text import says
 
@@ -23,22 +24,26 @@ _ROLE = root() / "roles/database"
 Server = dict[str, str]
 
 
-class Servers(FactBase[list[Server]]):
+class _Report(FactBase[list[dict[str, Any]]]):
+    """What a script of the role says: a line of JSON for each running server, and of what that server lacks."""
+
+    @staticmethod
+    def default() -> list[dict[str, Any]]:
+        """No running server is an empty answer."""
+        return []
+
+    def process(self, output: list[str]) -> list[dict[str, Any]]:
+        try:
+            return [json.loads(line) for line in output]
+        except ValueError as error:
+            raise FactProcessError(f"the script of {type(self).__name__} answered {output!r}") from error
+
+
+class Servers(_Report):
     """Each running server and what it lacks, as `pgaudit.sh report` says."""
 
     def command(self, classes: str, secrets: str) -> str:
         return pgaudit("report", classes, secrets)
-
-    @staticmethod
-    def default() -> list[Server]:
-        """No running server is an empty answer."""
-        return []
-
-    def process(self, output: list[str]) -> list[Server]:
-        try:
-            return [json.loads(line) for line in output]
-        except ValueError as error:
-            raise FactProcessError(f"pgaudit.sh answered {output!r}") from error
 
 
 def _asked(params: Params) -> dict[str, str]:
@@ -87,22 +92,11 @@ def settings_in_effect(*, params: Params) -> Generator[StringCommand]:
             yield StringCommand(pgaudit("settle", server["port"], *_asked(params).values()))
 
 
-class Reach(FactBase[list[dict[str, Any]]]):
+class Reach(_Report):
     """How each running server lets in more than it should, as `pghba.sh report` says."""
 
     def command(self, listens: str, sets: str, methods: str) -> str:
         return pghba("report", listens, sets, methods)
-
-    @staticmethod
-    def default() -> list[dict[str, Any]]:
-        """No running server is an empty answer."""
-        return []
-
-    def process(self, output: list[str]) -> list[dict[str, Any]]:
-        try:
-            return [json.loads(line) for line in output]
-        except ValueError as error:
-            raise FactProcessError(f"pghba.sh answered {output!r}") from error
 
 
 def _registered(params: Params) -> dict[str, str]:
@@ -170,22 +164,11 @@ def _require(servers: Sequence[Any]) -> None:
         )
 
 
-class Passwords(FactBase[list[Server]]):
+class Passwords(_Report):
     """Each running server and what it lacks, as `pgpasswords.sh report` says."""
 
     def command(self, delay: str) -> str:
         return pgpasswords("report", delay)
-
-    @staticmethod
-    def default() -> list[Server]:
-        """No running server is an empty answer."""
-        return []
-
-    def process(self, output: list[str]) -> list[Server]:
-        try:
-            return [json.loads(line) for line in output]
-        except ValueError as error:
-            raise FactProcessError(f"pgpasswords.sh answered {output!r}") from error
 
 
 @operation()
@@ -208,22 +191,11 @@ def passwords_in_effect(*, params: Params) -> Generator[StringCommand]:
             yield StringCommand(pgpasswords("settle", server["port"], str(params.delay_ms)))
 
 
-class Administrators(FactBase[list[Server]]):
+class Administrators(_Report):
     """Each running server and what it lacks, as `pgadministrators.sh report` says."""
 
     def command(self, dba: str, security: str, audit: str, databases: str) -> str:
         return pgadministrators("report", dba, security, audit, databases)
-
-    @staticmethod
-    def default() -> list[Server]:
-        """No running server is an empty answer."""
-        return []
-
-    def process(self, output: list[str]) -> list[Server]:
-        try:
-            return [json.loads(line) for line in output]
-        except ValueError as error:
-            raise FactProcessError(f"pgadministrators.sh answered {output!r}") from error
 
 
 def _separated(params: Params) -> dict[str, str]:
@@ -270,3 +242,49 @@ def escalation_in_effect(*, params: Params) -> Generator[StringCommand]:
     for server in host.get_fact(Administrators, **_separated(params)):
         if server["lacks"]:
             yield StringCommand(pgadministrators("settle", server["port"], *_separated(params).values()))
+
+
+class Encryption(_Report):
+    """Each running server and what it lacks, as `pgtls.sh report` says."""
+
+    def command(self, wanted: list[str]) -> str:
+        return pgtls("report", *wanted)
+
+
+def _encryption(params: Params) -> list[str]:
+    ports = open_ports(params, r"(.*/)?(postgres|postmaster|postgresql[^/]*[.]service)$")
+    return [str(params.required), ports, params.certificate, params.key, str(params.days)]
+
+
+@operation()
+def certificates_made(*, params: Params) -> Generator[StringCommand]:
+    """Make key and certificate for each server that has none. Refuses where a certificate is another's to renew, or no server runs."""
+    servers = host.get_fact(Encryption, wanted=_encryption(params))
+    _require(servers)
+    for server in servers:
+        if server["refuse"]:
+            raise OperationError(
+                says(
+                    en=f"the server on port {server['port']} is left as it is: {server['refuse']}",
+                    zh=f"端口 {server['port']} 上的服务保持原状，须先人工处理：{server['refuse']}",
+                )
+            )
+    for server in servers:
+        if "certificate" in server["lacks"]:
+            yield StringCommand(pgtls("certify", server["port"], *_encryption(params)))
+
+
+@operation()
+def encryption_settings(*, params: Params) -> Generator[StringCommand]:
+    """Write the drop-in of each server that offers no good TLS."""
+    for server in host.get_fact(Encryption, wanted=_encryption(params)):
+        if "settings" in server["lacks"]:
+            yield from _dropins(server, ("pg_tls.conf.j2", "dropin"), params=params)
+
+
+@operation()
+def encryption_in_effect(*, params: Params) -> Generator[StringCommand]:
+    """Reload each server on which something has not taken effect, and let nobody in without TLS where that is required."""
+    for server in host.get_fact(Encryption, wanted=_encryption(params)):
+        if server["lacks"]:
+            yield StringCommand(pgtls("settle", server["port"], *_encryption(params)))

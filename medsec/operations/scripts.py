@@ -31,3 +31,8 @@ def pgadministrators(*arguments: str) -> str:
 def pgpasswords(*arguments: str) -> str:
     """Return the command line that runs the role's `pgpasswords.sh`."""
     return script("database", "postgresql.sh", "pgpasswords.sh", arguments=arguments)
+
+
+def pgtls(*arguments: str) -> str:
+    """Return the command line that runs the role's `pgtls.sh`."""
+    return script("database", "postgresql.sh", "pgtls.sh", arguments=arguments)

@@ -13,6 +13,7 @@ from typing import Any
 from testinfra.host import Host
 
 from medsec.errors import ProbeError
+from medsec.probes import handshakes
 from medsec.text import says
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -37,6 +38,8 @@ class Account:
     ways: tuple[tuple[str, str], ...]
     # Days until its password must be changed: None where the server's own rule holds, 0 for never.
     lifetime: int | None
+    # Whether it is let in by TLS only (REQUIRE SSL, X509 or more).
+    tls: bool = False
 
     @property
     def name(self) -> str:
@@ -128,6 +131,7 @@ class Server:
                 writes_grants=writes(who) or writes(("PUBLIC", "")),
                 ways=tuple(_ways(found)),
                 lifetime=found.get("password_lifetime") if found.get("password_lifetime", -1) != -1 else None,
+                tls=bool(found.get("ssl_type")),
             )
             for who, found in privileges.items()
             if not found.get("is_role")
@@ -164,9 +168,10 @@ def _address(text: str) -> tuple[str, int]:
 
 
 # One question for all controls that speak of MariaDB. Hashes of passwords never leave the server.
-_QUESTION = r"""
-export LC_ALL=C
-for link in /proc/[0-9]*/exe; do
+_QUESTION = (
+    "export LC_ALL=C"
+    + handshakes.ASK
+    + r"""for link in /proc/[0-9]*/exe; do
   program=$(readlink "$link" 2> /dev/null) || continue
   program=${program% (deleted)}
   case $program in */mariadbd | */mysqld) ;; *) continue ;; esac
@@ -192,10 +197,15 @@ for link in /proc/[0-9]*/exe; do
   first=$(printf '%s\n' "$options" | sed -n 's/.*--init[-_]file=\([^ ]*\).*/\1/p')
   [ -z "$first" ] || sed 's/^/init\t/' "$first"
   printf '%s\n' "$sockets"
+  offers -starttls mysql -unix "$socket"
+  echo 'SELECT @@ssl_key' | $ask -S "$socket" -NBr 2> /dev/null | while IFS= read -r key; do
+    case $key in '' | NULL) continue ;; /*) ;; *) key=$data/$key ;; esac
+    guards "$key" 2> /dev/null
+  done
   $ask -S "$socket" -NB --default-character-set=utf8mb4 << 'SQL' || exit 94
 SELECT 'variable','version',VERSION();
 SET SESSION sql_mode='', max_statement_time=20;
-SELECT 'variable',VARIABLE_NAME,IFNULL(GLOBAL_VALUE,'') FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME RLIKE '^(server_audit|simple_pass|strict_pass|max_pass|default_pass|local_i)';
+SELECT 'variable',VARIABLE_NAME,IFNULL(GLOBAL_VALUE,'') FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME RLIKE '^(server_audit|simple_pass|strict_pass|max_pass|default_pass|local_i|require_secure|tls_v)';
 SELECT 'plugin',PLUGIN_NAME,PLUGIN_STATUS,LOAD_OPTION FROM information_schema.PLUGINS;
 SELECT 'account',User,Host,REGEXP_REPLACE(Priv,'("authentication_string" *: *")[^"]{8,}','\\1set') FROM mysql.global_priv;
 SELECT 'role',User,Host,Role FROM mysql.roles_mapping;
@@ -208,6 +218,7 @@ SELECT 'end';
 SQL
 done
 """
+)
 
 
 def servers(host: Host) -> list[Server]:

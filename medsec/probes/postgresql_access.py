@@ -13,7 +13,7 @@ from testinfra.host import Host
 
 from medsec.errors import ProbeError
 from medsec.packetfilter.spans import Spans
-from medsec.probes import postgresql
+from medsec.probes import handshakes, postgresql
 from medsec.text import says
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -102,6 +102,8 @@ class Way:
     role: Role
     database: str
     addresses: Addresses | None
+    # How the connection travels: local, plain, ssl or gss.
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class Peer:
 
     role: str
     address: str
+    # Whether nothing encrypts it.
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,15 @@ class Access:
     peers: tuple[Peer, ...]
     # Who was tried from which address of this host, without a password: "in", "asked" for one, or "refused".
     tried: Mapping[tuple[str, str], str]
+    # Settings of TLS: what they are, and what they are once the server reads its files again.
+    tls: Mapping[str, tuple[str, str]]
+    # What it said when TLS was tried, as rows of handshakes.ASK.
+    shaken: tuple[Sequence[str], ...]
+
+    def at_home(self, peer: Peer) -> bool:
+        """Return whether somebody is connected from this host itself."""
+        network = ipaddress.ip_network(peer.address.partition("%")[0])
+        return not Addresses.of([network]) - LOOPBACK - self.own
 
     def ways(self) -> Iterator[Way]:
         """Yield every way in, as the first rule that matches decides it; the rules that refuse are none."""
@@ -172,13 +185,13 @@ def _first(rules: Sequence[Rule], role: Role, database: str, kind: str) -> Itera
             continue
         if kind == "local":
             if rule.method != "reject":
-                yield Way(rule, role, database, None)
+                yield Way(rule, role, database, None, kind)
             if rule.exact:
                 return
             continue
         taken = rule.addresses & left
         if taken and rule.method != "reject":
-            yield Way(rule, role, database, taken)
+            yield Way(rule, role, database, taken, kind)
         if rule.exact:
             left = left - taken
         if not left:
@@ -215,8 +228,10 @@ def _like(word: str, name: str) -> bool:
 
 
 # One JSON object, then when each file of rules last changed, then trials: as the superuser and as an ordinary role, from
-# each of the host's addresses, without a password. The server logs those it refuses.
-_QUESTION = r"""
+# each of the host's addresses, without a password. The server logs those it refuses. Last, handshakes.
+_QUESTION = (
+    handshakes.ASK
+    + r"""
 section facts
 ask postgres << 'SQL' || exit 94
 SELECT json_build_object('super', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), 'version', current_setting('server_version_num')::int,
@@ -225,7 +240,8 @@ SELECT json_build_object('super', (SELECT rolsuper FROM pg_roles WHERE rolname =
   'rules', (SELECT json_agg(row_to_json(r)) FROM pg_hba_file_rules r), 'databases', ARRAY(SELECT datname FROM pg_database WHERE datallowconn),
   'roles', (SELECT json_agg(json_build_object('name', rolname, 'super', rolsuper, 'login', rolcanlogin)) FROM pg_authid),
   'members', (SELECT json_agg(json_build_array(pg_get_userbyid(member), pg_get_userbyid(roleid))) FROM pg_auth_members),
-  'peers', (SELECT json_agg(DISTINCT jsonb_build_array(coalesce(usename, ''), host(client_addr))) FROM pg_stat_activity WHERE client_addr IS NOT NULL));
+  'tls', (SELECT json_object_agg(name, json_build_array(setting, @LATER@)) FROM pg_settings s WHERE name IN ('ssl', 'ssl_min_protocol_version')),
+  'peers', (SELECT json_agg(DISTINCT jsonb_build_array(coalesce(usename, ''), host(client_addr), NOT ssl)) FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE client_addr IS NOT NULL));
 SQL
 section maps
 if [ "$(echo "SELECT count(*) FROM pg_class WHERE relname = 'pg_ident_file_mappings'" | ask postgres)" = 1 ]; then
@@ -254,8 +270,18 @@ for address in $(ip -o addr | awk '{ sub("/.*", "", $4); if ($4 !~ "^fe80") prin
     printf '%s\t%s\t%s\n' "$address" "$said" "$role"
   done
 done
+section tls
+at=$(sed -n 6p "$file")
+case $at in '*' | 0.0.0.0 | ::) at=localhost ;; *:*) at=[$at] ;; esac
+if [ -n "$at" ]; then
+  offers -starttls postgres -connect "$at:$port"
+  key=$(echo 'SHOW ssl_key_file' | ask postgres)
+  case $key in /*) ;; *) key=$data/$key ;; esac
+  guards "$key" 2> /dev/null
+fi
 section end
 """
+).replace("@LATER@", f"CASE source WHEN 'command line' THEN setting ELSE {postgresql.FILES_SAY} END")
 
 
 def servers(host: Host) -> list[Access]:
@@ -299,8 +325,10 @@ def parse(parts: Mapping[str, list[str]]) -> Access:
         roles=tuple(_roles(facts["roles"], facts["members"] or [])),
         databases=tuple(facts["databases"]),
         own=Addresses.of(ipaddress.ip_network(one.ip) for one in own),
-        peers=tuple(Peer(role, address) for role, address in facts["peers"] or []),
+        peers=tuple(Peer(role, address, plain) for role, address, plain in facts["peers"] or []),
         tried={(role, address): said for address, said, role in (line.split("\t") for line in parts["tried"])},
+        tls={name: (now, later or "") for name, (now, later) in facts["tls"].items()},
+        shaken=tuple(line.split("\t")[1:] for line in parts["tls"]),
     )
 
 

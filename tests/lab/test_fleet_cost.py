@@ -46,6 +46,7 @@ HARDENED = {
     "login_locked_after_failures",
     "password_quality_enforced",
     "database_backed_up_daily",
+    "mariadb_connections_encrypted",
     "mariadb_passwords_enforced",
     "mariadb_reached_by_ledger_only",
     "mariadb_statements_audited",

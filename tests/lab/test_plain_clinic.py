@@ -34,12 +34,16 @@ REVIEWED: dict[str, tuple[Verdict, str]] = {
     "inbound_denied_by_default": (FAIL, "incoming IPv4 packets are not filtered"),
     "login_locked_after_failures": (FAIL, "no pam_faillock"),
     "logs_kept_six_months": (FAIL, "days"),
+    # Debian gives MariaDB no certificate. The ledger lets his-app come, so that TLS must be there before it does.
+    "mariadb_connections_encrypted": (FAIL, "it offers no TLS: a handshake with it came to nothing"),
     "mariadb_passwords_enforced": (FAIL, "simple_password_check is not loaded"),
     # Debian's own server is bound to loopback and has one administrator, by unix_socket.
     "mariadb_reached_by_ledger_only": (FAIL, "(/run/mysqld/mysqld.sock): local_infile is ON"),
     "mariadb_statements_audited": (FAIL, "server_audit is not loaded"),
     "password_quality_enforced": (FAIL, "weak passwords are accepted"),
     "postgresql_administrators_separated": (FAIL, "set_user is not loaded"),
+    # Debian gives PostgreSQL a certificate of the host's own, and rules for loopback only.
+    "postgresql_connections_encrypted": (PASS, ""),
     "postgresql_passwords_guarded": (FAIL, "weak passwords were taken when they were tried"),
     # Nobody but postgres has an account there yet, and PostgreSQL 15 keeps its schema public shut.
     "postgresql_privileges_limited": (PASS, ""),
@@ -69,6 +73,8 @@ DATABASE = {
     "postgresql_reached_by_ledger_only",
     "postgresql_statements_audited",
     "restore_drill_recent",
+    "postgresql_connections_encrypted",
+    "mariadb_connections_encrypted",
     "mariadb_passwords_enforced",
     "mariadb_reached_by_ledger_only",
     "mariadb_statements_audited",
@@ -94,6 +100,11 @@ TRUE_BECAUSE = {
     "postgresql_privileges_limited": (
         "cd /; for database in postgres template1; do runuser -u postgres -- psql -AtX -d $database -c '\\du' -c '\\dn+'; done"
         " | grep -vE '^postgres[|]|^public[|]pg_database_owner[|]|^=U/pg_database_owner[|]'; true"
+    ),
+    "postgresql_connections_encrypted": (
+        "ss -Hlnt 'sport = :5432' | grep -vE '127[.]0[.]0[.]1:|\\[::1\\]:';"
+        " grep ^host /etc/postgresql/15/main/pg_hba.conf | grep -vE ' (127[.]0[.]0[.]1/32|::1/128) '; cd /;"
+        " PGSSLMODE=require PGPASSWORD=no runuser -u postgres -- psql -wh 127.0.0.1 postgres 2>&1 | grep -iE 'not support|certificate|key'; true"
     ),
     "database_clients_absent": (
         "dpkg-query -Wf '${Package}\\n' | grep -iE 'navicat|dbeaver|datagrip|pgadmin|workbench|phpmyadmin|adminer';"

@@ -26,7 +26,7 @@ def access(*lines: str) -> Access:
     """Return a server with these rules, written as the view of PostgreSQL shows them: TYPE DATABASES USERS [ADDRESS [MASK]] METHOD."""
     rules = [rule_of(row(number, line), OWN) for number, line in enumerate(lines, 1)]
     return Access(
-        "server", 5432, "*", (), (), (), tuple(rules), (), ROLES, ("his", "postgres"), Addresses(), (), {}
+        "server", 5432, "*", (), (), (), tuple(rules), (), ROLES, ("his", "postgres"), Addresses(), (), {}, {}, ()
     )
 
 

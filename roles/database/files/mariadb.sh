@@ -7,6 +7,8 @@
 #       restart that where it is needed
 # SUBJECT audit: FILE_MIB, the least that a file of its own must keep. access: NETWORKS that may come, NETWORK/LENGTH,...
 #   passwords: MIN_LENGTH LIFE_DAYS MAX_ERRORS
+#   tls: REQUIRED (True or False) PORTS that the ledger registers for other hosts, CERTIFICATE and KEY of the institution's or "",
+#   DAYS for which a certificate must hold
 set -eu
 export LC_ALL=C
 cd /
@@ -418,6 +420,118 @@ passwords_undo() {
   echo 'FLUSH PRIVILEGES;'
 }
 
+# --- tls --------------------------------------------------------------------------------------------------------------
+
+made=/etc/ssl/medsec
+
+tls_reached() {
+  if [ "$(echo 'SELECT @@skip_networking' | ask)" = 1 ]; then return 1; fi
+  case ,$ports, in *,"$(echo 'SELECT @@port' | ask)",*) return 0 ;; esac
+  connections LISTEN | awk '{ print $1 }' | beyond_loopback > /dev/null
+}
+
+absolute() { case $1 in '' | /*) echo "$1" ;; *) echo "$data/$1" ;; esac }
+
+holds() { # CERTIFICATE SECONDS
+  openssl x509 -noout -checkend "$2" -in "$1" > /dev/null 2>&1
+}
+
+useless() { # CERTIFICATE KEY : why the pair is of no use, or nothing
+  if ! [ -s "$1" ] || ! [ -s "$2" ]; then echo "${1:-a certificate} or ${2:-its key} is not there"
+  elif ! holds "$1" "$((days * 86400))"; then echo "$1 does not hold for another $days days: renew it"
+  elif [ "$(openssl x509 -noout -pubkey -in "$1" 2> /dev/null)" != "$(openssl pkey -pubout -in "$2" 2> /dev/null)" ]; then echo "the key $2 does not belong to $1"
+  elif case $(stat -L -c %a "$2") in *0) false ;; esac then echo "everybody on the host may read the key $2: take that right away, and have a new pair made if it may be known"
+  elif ! runuser -u "$account" -- test -r "$2"; then echo "$account may not read the key $2"
+  fi
+}
+
+choose() { # sets certificate, key, make (the pair must be made)
+  make=''
+  account=$(stat -c %U "/proc/$pid")
+  certificate=$(absolute "${given:-$(option ssl_cert)}")
+  key=$(absolute "${given_key:-$(option ssl_key)}")
+  wrong=$(useless "$certificate" "$key")
+  if [ -z "$wrong" ]; then return; fi
+  # Clients may know a certificate that still holds: it is its owner's to replace.
+  if [ -n "$given" ] || { [ -s "$key" ] && holds "$certificate" 0 && [ "$certificate" != "$made/$account.crt" ] && runuser -u "$account" -- test -r "$key"; }; then
+    die "the server on $socket is left as it is: $wrong"
+  fi
+  certificate=$made/$account.crt
+  key=$made/$account.key
+  if [ -n "$(useless "$certificate" "$key")" ]; then make=yes; fi
+}
+
+certify() {
+  install -d -m 0755 "$made"
+  name=$(uname -n)
+  (
+    umask 077
+    openssl req -x509 -newkey rsa:3072 -nodes -sha256 -days 825 -subj "/CN=$name" -addext "subjectAltName=DNS:$name" \
+      -keyout "$key.new" -out "$certificate.new" 2> /dev/null
+  )
+  chmod 0644 "$certificate.new"
+  chown "$account:" "$key.new" "$certificate.new"
+  mv "$key.new" "$key"
+  mv "$certificate.new" "$certificate"
+}
+
+shake() { echo | timeout 10 openssl s_client -starttls mysql -unix "$socket" "$@" 2> /dev/null || true; }
+
+refuses() { # S_CLIENT-OPTION...
+  ! shake -min_protocol TLSv1 "$@" | grep -E '^New, .*Cipher is ' | grep -qvF '(NONE)'
+}
+
+strong() { refuses -max_protocol TLSv1.1 -cipher ALL:@SECLEVEL=0 && refuses -max_protocol TLSv1.2 -cipher eNULL:aNULL:LOW:EXPORT:RC4:3DES:@SECLEVEL=0; }
+
+modern() { case ,$1, in ,, | *,TLSv1.0,* | *,TLSv1.1,*) return 1 ;; esac }
+
+tls_in_files() {
+  [ "$(absolute "$(option ssl_cert)")" = "$certificate" ] && [ "$(absolute "$(option ssl_key)")" = "$key" ] || return 1
+  if off "$(option ssl)" || ! modern "$(option tls_version)$(echo 'SELECT IF(@@tls_version LIKE "%1.1%" OR @@tls_version LIKE "%1.0%", "", ",TLSv1.2")' | ask)"; then return 1; fi
+  [ "$require" = no ] || requires "$(option require_secure_transport)"
+}
+
+requires() { if [ -z "$1" ] || off "$1"; then return 1; fi; }
+
+tls_offered() {
+  modern "$(echo 'SELECT @@tls_version' | ask)" && [ "$(shake | openssl x509 -noout -fingerprint 2> /dev/null)" = "$(openssl x509 -noout -fingerprint -in "$certificate")" ] && strong
+}
+
+# Who is connected over the network, but for accounts that need TLS: whether they use it is not told.
+unknown_sessions() {
+  ask << 'SQL'
+SELECT 1 FROM information_schema.PROCESSLIST WHERE HOST LIKE '%:%' AND USER IN (SELECT User FROM mysql.user WHERE ssl_type = '' AND is_role <> 'Y') LIMIT 1
+SQL
+}
+
+tls_describe() { # sets lacks, certificate, key, require
+  lacks='' certificate='' key='' require=no
+  if ! tls_reached; then return; fi
+  for tool in openssl timeout runuser; do command -v "$tool" > /dev/null || die "no $tool on this host: install it"; done
+  choose
+  if requires "$(option require_secure_transport)" || { [ "$required" = True ] && [ -z "$(unknown_sessions)" ]; }; then require=yes; fi
+  if [ -n "$make" ] || ! tls_in_files || ! strong; then lacks=settings; fi
+  if [ -n "$make" ] || ! tls_offered || { [ "$require" = yes ] && [ "$(echo 'SELECT @@require_secure_transport' | ask)" != 1 ]; }; then
+    lacks=${lacks:+$lacks,}effect
+  fi
+}
+
+tls_settle() {
+  tls_describe
+  if [ -n "$make" ]; then certify; fi
+  if ! tls_in_files; then
+    put_out_of_use ssl skip_ssl ssl_cert ssl_key tls_version
+    if [ "$require" = yes ]; then put_out_of_use require_secure_transport; fi
+    options=$(options)
+    if ! tls_in_files; then die "zz-medsec-tls.cnf does not decide on the server of $socket; does its command line set ssl_... or tls_version?"; fi
+  fi
+  if ! strong; then put_out_of_use ssl_cipher; fi
+  if ! tls_offered && [ "$(echo 'SELECT @@have_ssl = "YES" AND @@ssl_key = "'"$(option ssl_key)"'"' | ask)" = 1 ]; then echo 'FLUSH SSL' | ask; fi
+  if ! tls_offered; then restart; fi
+  tls_offered || die "the server on $socket still offers no good TLS: what does its error log say of $certificate?"
+  if [ "$require" = yes ]; then echo 'SET GLOBAL require_secure_transport = ON' | ask; fi
+}
+
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 with() { # PID PROGRAM : runs "$verb"
@@ -432,7 +546,8 @@ report() {
   if [ -n "$lacks" ] && [ -z "$place" ]; then
     die "the server on $socket reads no folder of drop-ins; add a line '!includedir /etc/mysql/NAME.d' to $(option_files | tail -n 1)"
   fi
-  printf '{"socket": "%s", "folder": "%s", "output": "%s", "bind": "%s", "lacks": "%s"}\n' "$socket" "$place" "${output-}" "${bind-}" "$lacks"
+  printf '{"socket": "%s", "folder": "%s", "output": "%s", "bind": "%s", "certificate": "%s", "key": "%s", "require": "%s", "lacks": "%s"}\n' \
+    "$socket" "$place" "${output-}" "${bind-}" "${certificate-}" "${key-}" "${require-}" "$lacks"
 }
 
 scope() {
@@ -478,6 +593,10 @@ case $subject in
   passwords)
     min_length=${1-} life_days=${2-} max_errors=${3-}
     runtime='(simple_password_check_|strict_password_validation|max_password_errors|default_password_lifetime)'
+    ;;
+  tls)
+    required=${1-} ports=${2-} given=${3-} given_key=${4-} days=${5-}
+    runtime=require_secure_transport
     ;;
   *) die "unknown subject '$subject'" ;;
 esac

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from medsec.evidence.findings import Verdict
-from medsec.inventory import Inventory, load_inventory
+from medsec.inventory import Inventory
 from medsec.lab import Lab, LabHost
 from tests import ledger_site as site
 
@@ -56,7 +56,7 @@ def test_offered_first_and_required_when_nobody_is_cut_off(
 ) -> None:
     server, client = fresh_host(kind="db"), fresh_host(kind="db")
     assert ran(server, OPEN.replace("@APP@", client.address)) == ""
-    inventory = registered(lab, server, client, tmp_path)
+    inventory = registered(lab, server, client, tmp_path / "offered")
 
     # Offered only: whoever comes in clear still does, and that is no pass.
     for control, engine in ((PG, "ansible"), (MARIA, "pyinfra")):
@@ -73,9 +73,12 @@ def test_offered_first_and_required_when_nobody_is_cut_off(
     )
 
     # Required, and somebody is connected in clear: nothing is taken from him, and he is named.
-    inventory = registered(lab, server, client, tmp_path, required=True)
-    busy = f"""systemd-run -q --unit=busy-pg -E PGSSLMODE=disable -E PGPASSWORD=Right-1234 psql -wX -h {server.address} -U his -d his -c 'SELECT pg_sleep(600)'
-    systemd-run -q --unit=busy-maria -E MYSQL_PWD=Right-1234 mariadb --no-defaults --skip-ssl -h {server.address} -u his -e 'DO SLEEP(600)'; sleep 1"""
+    inventory = registered(lab, server, client, tmp_path / "required", required=True)
+    # Idle, so that the server notices when they go.
+    busy = f"""
+    systemd-run -q --unit=busy-pg -E PGSSLMODE=disable -E PGPASSWORD=Right-1234 sh -c 'sleep 600 | psql -wX -h {server.address} -U his -d his'
+    systemd-run -q --unit=busy-maria -E MYSQL_PWD=Right-1234 sh -c 'sleep 600 | mariadb --no-defaults --skip-ssl -h {server.address} -u his'
+    sleep 1"""
     assert ran(client, busy) == ""
     for control, engine, words in (
         (PG, "pyinfra", f"connected now without encryption: his ({client.address})"),
@@ -103,6 +106,17 @@ def test_offered_first_and_required_when_nobody_is_cut_off(
     assert "Connections using insecure transport are prohibited" in mariadb(client, server, "--skip-ssl")
     assert (psql(client, server, "prefer"), mariadb(client, server, "--ssl")) == ("t", "Ssl_version\tTLSv1.3")
 
+    # What the file says and the server has not read does not count.
+    root_sql = f"{SQL} -c 'SELECT pg_reload_conf()' > /dev/null; sleep 1"
+    turned = ran(
+        server, f"cd /; sed -i 's/^hostssl/host   /' {HBA}; {root_sql}; sed -i 's/^host   /hostssl/' {HBA}"
+    )
+    assert turned == ""
+    assert (psql(client, server, "disable"), site.verdict(inventory, PG, "db").verdict) == ("f", Verdict.FAIL)
+    assert "it goes by older rules than its files have" in site.verdict(inventory, PG, "db").text.en
+    assert site.remedy(inventory, PG, ["db"], "pyinfra")["db"].changed
+    assert site.verdict(inventory, PG, "db").verdict is Verdict.PASS
+
     # Without openssl nothing can be said.
     assert ran(server, "mv $(command -v openssl) /root/openssl") == ""
     for control in (PG, MARIA):
@@ -119,7 +133,8 @@ def registered(lab: Lab, server: LabHost, client: LabHost, folder: Path, *, requ
     ]
     entries = {"db": site.entry(server, listens=listens, runs=["postgresql", "mariadb"])}
     sets = {"management": site.console(server), "app": [f"{client.address}/32"]}
-    site.write(folder, lab, {"db": server}, entries, sets)
     values = {f"{control}_required": required for control in (PG, MARIA)}
+    # Before it is loaded: Ansible remembers what a folder says.
+    (folder / "group_vars/all").mkdir(parents=True)
     (folder / "group_vars/all/tls.yml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    return load_inventory(folder)
+    return site.write(folder, lab, {"db": server}, entries, sets)

@@ -15,6 +15,7 @@ CONTROLS = {
     "postgresql_administrators_separated": "the database administrator's account dba_li is not there",
     "postgresql_statements_audited": "pgaudit is not loaded",
     "postgresql_passwords_guarded": "weak passwords were taken when they were tried",
+    "postgresql_connections_encrypted": "pg_hba_app.conf:1 «host his his 0.0.0.0/0 scram-sha-256» lets 0.0.0.0/5",
     "postgresql_reached_by_ledger_only": "pg_hba_app.conf:1 «host his his 0.0.0.0/0 scram-sha-256» lets in",
 }
 
@@ -44,7 +45,13 @@ def test_controls_fail_and_are_remedied_on_postgresql_17(
     ]
     entries = {"db": site.entry(host, listens=listens, runs=["postgresql"], administrators=people)}
     sets = {"management": site.console(host), "app": ["10.66.1.10/32"]}
-    inventory = site.write(tmp_path / "inventory", lab, {"db": host}, entries, sets)
+    folder = tmp_path / "inventory"
+    # Before it is loaded: Ansible remembers what a folder says.
+    (folder / "group_vars/all").mkdir(parents=True)
+    (folder / "group_vars/all/tls.yml").write_text(
+        "postgresql_connections_encrypted_required: true\n", encoding="utf-8"
+    )
+    inventory = site.write(folder, lab, {"db": host}, entries, sets)
     for control, words in CONTROLS.items():
         finding = site.verdict(inventory, control, "db")
         assert finding.verdict is Verdict.FAIL, finding.text

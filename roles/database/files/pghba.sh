@@ -131,13 +131,6 @@ SQL
 
 rules_file() { value hba_file; }
 
-changed() { # when the files that the rules come from last changed
-  echo "SELECT coalesce(row_to_json(r) ->> 'file_name', current_setting('hba_file')) FROM pg_hba_file_rules r
-    UNION SELECT current_setting('hba_file') UNION SELECT current_setting('ident_file')" | ask | while IFS= read -r file; do
-    if [ -e "$file" ]; then stat -L -c %.6Z "$file"; fi
-  done | sort -n | tail -n 1
-}
-
 answers() { # SQL-FUNCTION... : each one's answer, a record ended by the separator
   # The functions and tables of the questions are this session's own; nothing of them stays in the database.
   { echo 'SET client_min_messages = error;'; tables; for one in "$@"; do "$one"; printf ';\n\\echo\n'; done; } |

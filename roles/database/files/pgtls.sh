@@ -90,6 +90,8 @@ in_files() {
     [ "$(absolute "$(value_later ssl_cert_file)")" = "$certificate" ] && [ "$(absolute "$(value_later ssl_key_file)")" = "$key" ]
 }
 
+rules_read() { [ "$(echo "SELECT to_timestamp($(changed)) > pg_conf_load_time()" | ask)" = f ]; }
+
 # Rules by which another host may come without TLS, as file, line: unless one before them refuses everybody who does.
 plain_rules() {
   addresses=$(ip -o addr | awk '{ sub("/.*", "", $4); print $4 }' | paste -sd,)
@@ -98,7 +100,8 @@ SELECT coalesce(row_to_json(r) ->> 'file_name', current_setting('hba_file')), li
   WHERE error IS NULL AND type IN ('host', 'hostnossl', 'hostnogssenc') AND auth_method <> 'reject' AND NOT (address = 'samehost' OR netmask IS NOT NULL
     AND (address::inet <<= '127.0.0.0/8' OR host(address::inet) = '::1'
       OR netmask::inet IN ('255.255.255.255', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff') AND host(address::inet) = ANY (string_to_array(:'own', ','))))
-  AND NOT EXISTS (SELECT FROM pg_hba_file_rules j WHERE j.line_number < r.line_number AND j.error IS NULL AND j.type IN ('host', 'hostnossl')
+  AND NOT EXISTS (SELECT FROM pg_hba_file_rules j WHERE coalesce((row_to_json(j) ->> 'rule_number')::int, j.line_number)
+      < coalesce((row_to_json(r) ->> 'rule_number')::int, r.line_number) AND j.error IS NULL AND j.type IN ('host', 'hostnossl')
     AND j.auth_method = 'reject' AND j.address = 'all' AND 'all' = ANY (j.user_name) AND 'all' = ANY (j.database)) ORDER BY 1, 2
 SQL
 }
@@ -116,7 +119,7 @@ describe() { # sets dropin, certificate, key, lacks, refuse
   if [ -n "$make" ]; then lacks=certificate,settings,effect; fi
   if ! in_files || ! refuses -max_protocol TLSv1.1 -cipher ALL:@SECLEVEL=0 ||
     ! refuses -max_protocol TLSv1.2 -cipher eNULL:aNULL:LOW:EXPORT:RC4:3DES:@SECLEVEL=0; then lacks=${lacks:-settings,effect}; fi
-  if [ -z "$lacks" ] && ! in_effect; then lacks=effect; fi
+  if [ -z "$lacks" ] && ! { in_effect && rules_read; }; then lacks=effect; fi
   if must_require; then lacks=${lacks:+$lacks,}rules; fi
 }
 

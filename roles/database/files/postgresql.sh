@@ -118,6 +118,13 @@ settings_files() {
   for path in "$config/postgresql.conf" "$config/conf.d" "$data/postgresql.auto.conf"; do printf 'file\t%s\n' "$path"; done
 }
 
+changed() { # when the files that the rules come from last changed
+  echo "SELECT coalesce(row_to_json(r) ->> 'file_name', current_setting('hba_file')) FROM pg_hba_file_rules r
+    UNION SELECT current_setting('hba_file') UNION SELECT current_setting('ident_file')" | ask | while IFS= read -r file; do
+    if [ -e "$file" ]; then stat -L -c %.6Z "$file"; fi
+  done | sort -n | tail -n 1
+}
+
 restart() { # by the service manager where it started the server
   unit=$(ps -o unit= -p "$pid")
   case $unit in

@@ -65,6 +65,11 @@ def _offered(server: Access, days: int) -> Iterator[Text]:
 
 def _not_required(server: Access, params: Params) -> Iterator[Text]:
     """Offering is not enough: whoever may come without TLS does, sooner or later."""
+    if server.broken or server.unread:
+        yield says(
+            en=f"it goes by older rules than its files have: reload it, or mend {', '.join(server.broken or server.unread)}",
+            zh=f"服务仍按旧的访问规则运行，请重新加载或修正：{'、'.join(server.broken or server.unread)}",
+        )
     told = set()
     for way in server.ways():
         beyond = way.addresses - LOOPBACK - server.own if way.addresses is not None else None

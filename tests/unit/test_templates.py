@@ -45,7 +45,15 @@ AWKWARD_VALUES: dict[str, Any] = {
 def given(path: Path) -> dict[str, Any]:
     """Return what a control gives a template beside its parameters, from the role's own files."""
     if path.name.startswith("mariadb-"):
-        return {"mariadb_server": {"output": "syslog", "bind": "local"}}
+        return {
+            "mariadb_server": {
+                "output": "syslog",
+                "bind": "local",
+                "certificate": "/c",
+                "key": "/k",
+                "require": "yes",
+            }
+        }
     if path.parents[1].name == "database":
         server = {
             "preload": "pgaudit",
@@ -55,6 +63,7 @@ def given(path: Path) -> dict[str, Any]:
             "dba": "dba_li",
             "targets": "",
         }
+        server |= {"major": "15", "certificate": "/c", "key": "/k"}
         rules = ["local   all postgres peer", 'host    his "王 建" 10.66.1.10/32 scram-sha-256']
         return {"postgresql_server": server | {"rules": rules}}
     if path.name != "catalogue.tsv.j2":

@@ -76,7 +76,10 @@ class AppliesTo(Strict):
     # failure, never "not applicable": absence must not turn green.
     runs: str | None = None
     # A list of the host's ledger entry that must not be empty: what nobody registered is not spoken of, and is no pass.
-    registers: Literal["copied_to", "copies_of", "price_catalogue", "administrators", "collected_by", "collects_from"] | None = None
+    registers: (
+        Literal["copied_to", "copies_of", "price_catalogue", "administrators", "collected_by", "collects_from"]
+        | None
+    ) = None
 
 
 class Touches(Strict):

@@ -220,7 +220,18 @@ class LedgerHost(Strict):
     @property
     def registers(self) -> frozenset[str]:
         """The fields by which a control may speak of the host (`applies_to.registers`) that are not empty."""
-        return frozenset(name for name in ("copied_to", "copies_of", "price_catalogue", "administrators", "collected_by", "collects_from") if getattr(self, name))
+        return frozenset(
+            name
+            for name in (
+                "copied_to",
+                "copies_of",
+                "price_catalogue",
+                "administrators",
+                "collected_by",
+                "collects_from",
+            )
+            if getattr(self, name)
+        )
 
     @field_validator("address")
     @classmethod

@@ -94,7 +94,16 @@ def _entry(case: Case, host: LabHost) -> dict[str, Any]:
 
 
 # Other fields come from the host that is tried, or may be set in the inventory as well.
-_OF_THE_ENTRY = ("break_glass", "copied_to", "copies_of", "copies_escrow", "price_catalogue", "administrators", "collected_by", "collects_from")
+_OF_THE_ENTRY = (
+    "break_glass",
+    "copied_to",
+    "copies_of",
+    "copies_escrow",
+    "price_catalogue",
+    "administrators",
+    "collected_by",
+    "collects_from",
+)
 
 
 def _of_the_ledger(case: Case) -> dict[str, str]:

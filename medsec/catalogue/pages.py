@@ -40,6 +40,7 @@ _WORDS: dict[str, Bilingual] = {
         ("packages", "软件包", "Packages"),
         ("accounts", "账户", "Accounts"),
         ("who", "由谁处理", "Who must act"),
+        ("remainder", "检查项中未自动核查的部分", "What of the item is left to people"),
         ("use", "单独使用", "Use it alone"),
         ("role_intro", "本角色可由普通的 ansible-playbook 直接使用。", "This role works with plain ansible-playbook."),
         ("critical", "危急", "critical"),
@@ -136,6 +137,8 @@ def _page(control: Control, language: Language) -> str:
     ]
     if control.who_acts is not None:
         sections.append(f"## {word('who')}\n\n{_in(control.who_acts, language)}\n")
+    if control.remainder is not None:
+        sections.append(f"## {word('remainder')}\n\n{_in(control.remainder, language)}\n")
     if control.parameters:
         sections.append(f"## {word('parameters')}\n\n{_parameters(control, language)}")
     sections.append(f"## {word('touches')}\n\n{_touches(control, word)}")

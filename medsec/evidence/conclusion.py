@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -54,8 +54,11 @@ class Conclusion:
         return 1 if self.counts[Verdict.FAIL] else 0
 
 
-def conclude(findings: Iterable[Finding], *, planned: int) -> Conclusion:
-    """Add up `findings`, of which the run set out to make `planned`."""
+def conclude(findings: Iterable[Finding], *, planned: int, partial: Collection[str] = ()) -> Conclusion:
+    """Add up `findings`, of which the run set out to make `planned`.
+
+    + partial: items of which the controls judge a part only
+    """
     counts: Counter[Verdict] = Counter()
     cells: dict[tuple[str, str], Counter[Verdict]] = {}
     items: dict[str, Counter[Verdict]] = {}
@@ -66,17 +69,17 @@ def conclude(findings: Iterable[Finding], *, planned: int) -> Conclusion:
     return Conclusion(
         planned=planned,
         counts={verdict: counts[verdict] for verdict in Verdict},
-        items={item: item_verdict(seen) for item, seen in items.items()},
-        cells={cell: item_verdict(seen) for cell, seen in cells.items()},
+        items={item: item_verdict(seen, whole=item not in partial) for item, seen in items.items()},
+        cells={cell: item_verdict(seen, whole=cell[1] not in partial) for cell, seen in cells.items()},
     )
 
 
-def item_verdict(seen: Counter[Verdict]) -> ItemVerdict:
+def item_verdict(seen: Counter[Verdict], *, whole: bool = True) -> ItemVerdict:
     """Return the verdict of an item from those of its controls.
 
     A failure is a failure whatever could not be judged beside it. A waived failure keeps an item from 符合: the
-    requirement is not met, its absence is only permitted for a time. So does a control that a profile leaves out:
-    nobody has looked.
+    requirement is not met, its absence is only permitted for a time. So does a control that a profile leaves out, and
+    a part of the item that no control judges (`whole`): nobody has looked.
     """
     passed, failed, waived = seen[Verdict.PASS], seen[Verdict.FAIL], seen[Verdict.WAIVED]
     unproven = seen[Verdict.ERROR] + seen[Verdict.UNREACHABLE]
@@ -87,7 +90,7 @@ def item_verdict(seen: Counter[Verdict]) -> ItemVerdict:
     if waived:
         return ItemVerdict.PARTLY
     if passed:
-        return ItemVerdict.UNDETERMINED if seen[Verdict.NOT_SELECTED] else ItemVerdict.CONFORMS
+        return ItemVerdict.CONFORMS if whole and not seen[Verdict.NOT_SELECTED] else ItemVerdict.UNDETERMINED
     if seen[Verdict.NOT_SELECTED]:
         return ItemVerdict.NOT_COVERED
     return ItemVerdict.NOT_APPLICABLE if seen[Verdict.NOT_APPLICABLE] else ItemVerdict.NOT_COVERED

@@ -54,7 +54,8 @@ class Run:
 
     @cached_property
     def conclusion(self) -> Conclusion:
-        return conclude(self.findings, planned=self.header.planned)
+        partial = frozenset(control.item for control in self.header.controls if control.remainder)
+        return conclude(self.findings, planned=self.header.planned, partial=partial)
 
     @cached_property
     def hosts(self) -> dict[str, HostFacts]:

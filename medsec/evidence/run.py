@@ -70,6 +70,7 @@ class ControlFacts(Strict):
     severity: Severity
     enforce: bool
     who_acts: Bilingual | None
+    remainder: Bilingual | None = None
 
     @classmethod
     def of(cls, control: Control) -> ControlFacts:
@@ -83,6 +84,7 @@ class ControlFacts(Strict):
             severity=control.severity,
             enforce=control.enforce,
             who_acts=control.who_acts,
+            remainder=control.remainder,
         )
 
 

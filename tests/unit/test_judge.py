@@ -456,6 +456,16 @@ def test_the_verdict_of_an_item(seen: str, wanted: ItemVerdict) -> None:
     assert conclude(findings, planned=len(findings)).items["NW-01"] is wanted
 
 
+def test_an_item_of_which_a_part_is_left_to_people_does_not_conform() -> None:
+    def items(*seen: Verdict) -> dict[str, ItemVerdict]:
+        findings = [finding(verdict, item) for verdict in seen for item in ("NW-01", "NW-12")]
+        return conclude(findings, planned=len(findings), partial={"NW-12"}).items
+
+    assert items(Verdict.PASS) == {"NW-01": ItemVerdict.CONFORMS, "NW-12": ItemVerdict.UNDETERMINED}
+    assert items(Verdict.FAIL)["NW-12"] is ItemVerdict.VIOLATES
+    assert items(Verdict.NOT_APPLICABLE)["NW-12"] is ItemVerdict.NOT_APPLICABLE
+
+
 @pytest.mark.parametrize(
     ("seen", "planned", "code"),
     [

@@ -27,8 +27,8 @@ def ledger() -> dict[str, Any]:
 
 def test_both_ends_are_registered(ledger: dict[str, Any]) -> None:
     hosts = validate(Ledger, ledger, "ledger").hosts
-    assert sorted(hosts["his-db"].registers) == ["collected_by"]
-    assert sorted(hosts["backup"].registers) == ["collects_from"]
+    assert "collected_by" in hosts["his-db"].registers
+    assert "collects_from" in hosts["backup"].registers
     assert hosts["his-db"].collected_by[0].port == 2514
 
 

@@ -80,8 +80,6 @@ DATABASE = {
     "mariadb_statements_audited",
 }
 # Where a control does not speak of a host.
-UNREGISTERED = {"backups_copied_off_server", "backups_offered_for_copy", "price_catalogue_unchanged"}
-COPIES = {"backups_copied_off_server", "backups_offered_for_copy"}
 SENT, KEPT = "statements_reach_collector", "statements_collected"
 ELSEWHERE = {
     "backups_copied_off_server": tuple(host for host in HOSTS if host != "backup"),
@@ -94,6 +92,8 @@ ELSEWHERE = {
     SENT: DATABASES_ONLY,
     KEPT: tuple(host for host in HOSTS if host != "backup"),
 }
+# It might speak of the host, but the ledger registers nothing there.
+UNREGISTERED = {("his-app", SENT), ("his-app", KEPT)}
 
 # For each pass, a question of another kind than the check's, answered by nothing printed where the pass is deserved.
 TRUE_BECAUSE = {
@@ -184,11 +184,7 @@ TAKEN: dict[str, tuple[str, dict[str, Verdict]]] = {
     ),
     "terminal-2": (
         "rm -f /etc/sudoers.d/*; if id -nG admin | grep -qw sudo; then gpasswd -d admin sudo; fi",
-        dict.fromkeys(set(REVIEWED) - DATABASE - UNREGISTERED, ERROR),
-        dict.fromkeys(
-            (one for one in REVIEWED if "terminal-2" not in ELSEWHERE.get(one, ()) and one not in COPIES), ERROR
-        ),
-        dict.fromkeys(set(REVIEWED) - DATABASE - COPIES - {SENT, KEPT}, ERROR),
+        dict.fromkeys((one for one in REVIEWED if "terminal-2" not in ELSEWHERE.get(one, ())), ERROR),
     ),
 }
 
@@ -231,6 +227,8 @@ def test_every_verdict_is_the_reviewed_one(plain: Verdicts) -> None:
         verdict, words = REVIEWED[control]
         if host in ELSEWHERE.get(control, ()):
             verdict, words = OTHER, ""
+        if (host, control) in UNREGISTERED:
+            verdict, words = Verdict.NOT_SELECTED, ""
         assert finding.verdict is verdict, f"{control} on {host}: {finding.text}"
         assert words in finding.text.en, f"{control} on {host}: {finding.text}"
 

@@ -16,7 +16,7 @@ CONTROLS = {
     "postgresql_statements_audited": "pgaudit is not loaded",
     "postgresql_passwords_guarded": "weak passwords were taken when they were tried",
     "postgresql_connections_encrypted": "pg_hba_app.conf:1 «host his his 0.0.0.0/0 scram-sha-256» lets 0.0.0.0/5",
-    "postgresql_reached_by_ledger_only": "pg_hba_app.conf:1 «host his his 0.0.0.0/0 scram-sha-256» lets in",
+    "postgresql_reached_by_ledger_only": "pg_hba_app.conf:1 «hostssl his his 0.0.0.0/0 scram-sha-256» lets in",
 }
 
 pytestmark = pytest.mark.xdist_group("postgresql")

@@ -244,7 +244,8 @@ def test_a_backup_of_an_emptied_server_fails(place: Place, product: str) -> None
             "cd / && runuser -u postgres -- psql -q -d 'h i%s/' << 'SQL'\nTRUNCATE patient, \"odd \"\"t'able\\\";\nSQL\n"
         )
     else:
-        place.root("mariadb -e 'TRUNCATE TABLE `h i%s`.`pat``ient`'")
+        emptied = "TRUNCATE TABLE `pat``ient`; DELETE FROM price; DELETE FROM ward"
+        place.root(f"mariadb 'h i%s' -e '{emptied}'")
     lay(place, product, good=back_up(place, product))
     drill = place.drill(product)
     assert drill.outcome is Outcome.FAILED

@@ -1,10 +1,11 @@
 -- What the database @medsec holds: a statement for each table that tells its rows and a hash that does not depend on
 -- their order, as a line of JSON. Left out is what a server writes by itself, and its routines and events, which a
 -- restored dump makes anew with other times; so are the periods of versioned tables, and how far a sequence has come, of
--- which a server takes some ahead. @alone and @left_out name engines of tables where not all are asked for.
+-- which a server takes some ahead. A sequence's own row is nobody's data, and is not counted. @alone and @left_out name
+-- engines of tables where not all are asked for.
 SET SESSION group_concat_max_len = 1073741824;
 SELECT CONCAT(
-  'SELECT JSON_OBJECT(''table'', ', QUOTE(t.table_name), ', ''rows'', COUNT(*), ''hash'', CAST(COALESCE(SUM(CAST(CONV(LEFT(',
+  'SELECT JSON_OBJECT(''table'', ', QUOTE(t.table_name), ', ''rows'', ', IF(t.table_type = 'SEQUENCE', '0', 'COUNT(*)'), ', ''hash'', CAST(COALESCE(SUM(CAST(CONV(LEFT(',
   'SHA2(CONCAT_WS('','', ',
   GROUP_CONCAT(CONCAT('COALESCE(SHA2(CAST(`', REPLACE(c.column_name, '`', '``'), '` AS BINARY), 256), ''-'')')
     ORDER BY c.ordinal_position SEPARATOR ', '),

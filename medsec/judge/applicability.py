@@ -23,8 +23,26 @@ def of_another_kind(control: Control, host: Host) -> bool:
 
 def _speaks_of(control: Control, host: Host, family: str) -> bool:
     entry, wanted = host.ledger, control.applies_to.registers
+    if _beside_the_point(control, host) is not None:
+        return False
     registers = () if wanted is None else (wanted,)
     return applies(control, kind=entry.kind, os_family=family, runs=entry.runs, registers=registers)
+
+
+def _beside_the_point(control: Control, host: Host) -> Text | None:
+    """Return why what the control goes by need not be registered on `host` at all, or None."""
+    wanted, entry = control.applies_to.registers, host.ledger
+    if wanted == "collects_from" and not entry.collects_from:
+        # That a server's statements are collected nowhere is told of the server.
+        return says(
+            en="the ledger registers the host as no collector (collects_from)",
+            zh="台账未登记该主机为日志收集主机（collects_from）",
+        )
+    if wanted in ("collected_by", "price_catalogue") and entry.kind == "server" and not entry.runs:
+        return says(
+            en="the ledger registers no database on this host (runs)", zh="台账未登记该主机运行数据库（runs）"
+        )
+    return None
 
 
 def why_not_applicable(control: Control, host: Host) -> Text | None:
@@ -42,7 +60,7 @@ def why_not_applicable(control: Control, host: Host) -> Text | None:
             en=f"the host's system is {entry.os_family}; the control speaks of {', '.join(rule.families)}",
             zh=f"该主机系统为 {entry.os_family}；本控制项适用于 {'、'.join(rule.families)}",
         )
-    return says(
+    return _beside_the_point(control, host) or says(
         en=f"the ledger does not register {rule.runs} on this host",
         zh=f"台账未登记该主机运行 {rule.runs}",
     )

@@ -494,7 +494,8 @@ tls_in_files() {
 requires() { if [ -z "$1" ] || off "$1"; then return 1; fi; }
 
 tls_offered() {
-  modern "$(echo 'SELECT @@tls_version' | ask)" && [ "$(shake | openssl x509 -noout -fingerprint 2> /dev/null)" = "$(openssl x509 -noout -fingerprint -in "$certificate")" ] && strong
+  modern "$(echo 'SELECT @@tls_version' | ask)" && seen=$(shake | openssl x509 -noout -fingerprint 2> /dev/null) && [ -n "$seen" ] &&
+    [ "$seen" = "$(openssl x509 -noout -fingerprint -in "$certificate")" ] && strong
 }
 
 # Who is connected over the network, but for accounts that need TLS: whether they use it is not told.

@@ -82,7 +82,7 @@ shown() { shake | openssl x509 -noout -fingerprint -sha256 2> /dev/null || true;
 in_effect() {
   on "$(value ssl)" && modern "$(value ssl_min_protocol_version)" &&
     [ "$(absolute "$(value ssl_cert_file)")" = "$certificate" ] && [ "$(absolute "$(value ssl_key_file)")" = "$key" ] &&
-    [ "$(shown)" = "$(openssl x509 -noout -fingerprint -sha256 -in "$certificate")" ]
+    seen=$(shown) && [ -n "$seen" ] && [ "$seen" = "$(openssl x509 -noout -fingerprint -sha256 -in "$certificate")" ]
 }
 
 in_files() {

@@ -25,7 +25,8 @@ CONTROLS = load_controls(root() / "roles")
 
 @dataclass(frozen=True)
 class Most:
-    """The most that a host may cost. A little above what was counted: paths and random names differ from host to host."""
+    """The most that a host may cost, above what was counted: by a hundredth for questions, since paths and random names differ
+    from host to host, and by a tenth for answers, since machines differ in modules, mounts and processes."""
 
     commands: int
     bytes_up: int
@@ -35,11 +36,11 @@ class Most:
 # Plain hosts as Debian installs them, and a database server in which everything that can be mended was: there the checks
 # ask most. Where one of these is exceeded by a change that is worth it, say so with the new number.
 MOST = {
-    "terminal": Most(commands=37, bytes_up=21_400, bytes_down=47_000),
-    "server": Most(commands=39, bytes_up=21_800, bytes_down=45_000),
-    "db": Most(commands=62, bytes_up=29_100, bytes_down=60_000),
+    "terminal": Most(commands=37, bytes_up=21_500, bytes_down=51_000),
+    "server": Most(commands=39, bytes_up=21_900, bytes_down=49_000),
+    "db": Most(commands=62, bytes_up=29_300, bytes_down=66_000),
     # 20 kB are what a verify is to keep to; here two database products are asked, and each makes statements and tries passwords.
-    "hardened": Most(commands=71, bytes_up=30_800, bytes_down=67_000),
+    "hardened": Most(commands=71, bytes_up=30_900, bytes_down=74_000),
 }
 # What a hardened server is known by: unless these pass, it is an untouched one that is counted.
 HARDENED = {

@@ -80,12 +80,8 @@ look='%y %m %U:%G %s %T@ %C@ %i\t%p\0'
 # Prints a line of `look` for everything that the control may touch and that is there.
 listing() { # FOLDER CONTROL
   {
-    of "$1" find "$2" | while IFS="$tab" read -r prefix depth regex; do
-      if [ -e "$prefix" ]; then
-        # What is kept here may be called like what is looked for.
-        find "$prefix" -xdev -maxdepth "$depth" -regextype posix-extended -path /var/lib/medsec -prune -o -regex "$regex" ! -type s -printf "$look"
-      fi
-    done
+    of "$1" find "$2" > "$1/$2.find"
+    cut -f 2 "$1/$2.find" | sort -u | while IFS= read -r deep; do found "$1/$2.find" "$deep"; done
     # shellcheck disable=SC2016 # for the inner shell
     of "$1" file "$2" | tr '\n' '\0' | existing '' | xargs -0 -r sh -c 'look=$1; shift; exec find "$@" -xdev ! -type s -printf "$look"' sh "$look"
     of "$1" unit "$2" | unit_paths
@@ -95,15 +91,35 @@ listing() { # FOLDER CONTROL
   } | grep -zv "$tab$units/.*medsec-revert-" | sort -zu
 }
 
+# What is there of the patterns in FILE (PREFIX DEPTH REGEX) that reach so deep, by one search.
+found() { # FILE DEPTH
+  patterns=$1
+  deep=$2
+  any=
+  seen=
+  set --
+  while IFS="$tab" read -r prefix depth regex; do
+    if [ "$depth" = "$deep" ] && [ -e "$prefix" ]; then
+      any="$any|$regex"
+      case "$seen|" in *"|$prefix|"*) ;; *) set -- "$@" "$prefix"; seen="$seen|$prefix" ;; esac
+    fi
+  done < "$patterns"
+  if [ $# = 0 ]; then return 0; fi
+  # What is kept here may be called like what is looked for.
+  find "$@" -xdev -maxdepth "$deep" -regextype posix-extended -path /var/lib/medsec -prune -o -regex "${any#|}" ! -type s -printf "$look"
+}
+
 # What enables, masks, extends or renames the units on stdin; the links of their SysV twins as well.
 unit_paths() (
-  set -- -false
+  set --
   sysv=-false
   while IFS= read -r unit; do
+    if [ $# = 0 ]; then set -- -false; fi
     set -- "$@" -o -path "$units/$unit" -o -path "$units/*.wants/$unit" -o -path "$units/*.requires/$unit" \
       -o -path "$units/$unit.d" -o -path "$units/$unit.d/*" -o -lname "*/$unit"
     sysv="$sysv -o -name [SK][0-9][0-9]${unit%.service}"
   done
+  if [ $# = 0 ]; then return 0; fi
   find "$units" -maxdepth 2 \( "$@" \) -printf "$look"
   set -f
   # shellcheck disable=SC2086 # words; names of units have no blanks
@@ -111,6 +127,21 @@ unit_paths() (
 )
 
 paths_in() { cut -z -f 2-; }
+
+# `COMMAND FOLDER CONTROL` for every control at once: each waits for answers more than it works.
+for_each_control() { # COMMAND FOLDER
+  asked=
+  for control in $(controls_of "$2"); do
+    "$1" "$2" "$control" &
+    asked="$asked $!"
+  done
+  # shellcheck disable=SC2086 # numbers of processes
+  all_well $asked
+}
+
+all_well() { # PROCESS... ; waits for them, and fails where one did
+  for process; do wait "$process"; done
+}
 
 # --- Packages (Debian family) -----------------------------------------------------------------------------------------
 
@@ -216,6 +247,10 @@ need_room() { # FOLDER LIST
     die "$1: no room to save what would change; make room and try again"
 }
 
+list_before() { # FOLDER CONTROL
+  listing "$1" "$2" > "$1/$2.before"
+}
+
 save() { # RUN STEP
   folder=$base/$1/$2
   rm -rf "$folder"
@@ -223,15 +258,15 @@ save() { # RUN STEP
   cat > "$folder/given"
   become "$folder" saving
   read_spec "$folder"
-  installed > "$folder/packages.before"
-  unit_states "$folder" > "$folder/units.before"
-  if command -v nft > /dev/null; then packet_filter > "$folder/ruleset.before"; fi
-  : > "$folder/list"
-  controls_of "$folder" | while IFS= read -r control; do
-    listing "$folder" "$control" > "$folder/$control.before"
-    paths_in < "$folder/$control.before" >> "$folder/list"
-  done
-  save_packages "$folder" >> "$folder/list"
+  installed > "$folder/packages.before" &
+  packages=$!
+  { if command -v nft > /dev/null; then packet_filter > "$folder/ruleset.before"; fi; } &
+  rules=$!
+  unit_states "$folder" > "$folder/units.before" &
+  states=$!
+  for_each_control list_before "$folder"
+  all_well "$packages" "$rules" "$states"
+  { for control in $(controls_of "$folder"); do paths_in < "$folder/$control.before"; done; save_packages "$folder"; } > "$folder/list"
   sort -zu -o "$folder/list" "$folder/list"
   need_room "$folder" "$folder/list"
   copy "$folder/list" / "$folder/before"
@@ -364,8 +399,8 @@ fingerprint() { # PATH
 
 # Paths that differ from the time of `save`, nul-ended.
 changed() { # FOLDER CONTROL
-  listing "$1" "$2" > "$1/now"
-  comm -z -3 "$1/$2.before" "$1/now" | sed -z "s/^$tab//" | paths_in | sort -zu
+  listing "$1" "$2" > "$1/$2.now"
+  comm -z -3 "$1/$2.before" "$1/$2.now" | sed -z "s/^$tab//" | paths_in | sort -zu
 }
 
 existing() { # TREE ; those of the paths on stdin that are there
@@ -373,22 +408,28 @@ existing() { # TREE ; those of the paths on stdin that are there
   xargs -0 -r sh -c 'tree=$1; shift; for path; do if [ -e "$tree$path" ] || [ -L "$tree$path" ]; then printf "%s\0" "$path"; fi; done' sh "$1"
 }
 
+list_changes() { # FOLDER CONTROL
+  changed "$1" "$2" > "$1/$2.changed"
+  # A line break in a name must not make two names of it.
+  tr '\n\0' '?\n' < "$1/$2.changed" | while IFS= read -r path; do
+    was=$(fingerprint "$1/before$path")
+    is=$(fingerprint "$path")
+    if [ "$was" != "$is" ]; then printf 'path\t%s\t%s\t%s\t%s\n' "$2" "$path" "$was" "$is"; fi
+  done > "$1/$2.differences"
+}
+
 # path<tab>CONTROL<tab>PATH<tab>BEFORE<tab>AFTER of each change, and `package` and `unit` lines.
 record() { # RUN STEP
   folder=$base/$1/$2
-  installed > "$folder/packages.after"
-  controls_of "$folder" | while IFS= read -r control; do
-    changed "$folder" "$control" > "$folder/$control.changed"
-    # A line break in a name must not make two names of it.
-    tr '\n\0' '?\n' < "$folder/$control.changed" | while IFS= read -r path; do
-      was=$(fingerprint "$folder/before$path")
-      is=$(fingerprint "$path")
-      if [ "$was" != "$is" ]; then printf 'path\t%s\t%s\t%s\t%s\n' "$control" "$path" "$was" "$is"; fi
-    done
-  done > "$folder/changes"
+  installed > "$folder/packages.after" &
+  packages=$!
+  unit_states "$folder" > "$folder/units.after" &
+  states=$!
+  for_each_control list_changes "$folder"
+  all_well "$packages" "$states"
+  for control in $(controls_of "$folder"); do cat "$folder/$control.differences"; done > "$folder/changes"
   comm -3 "$folder/packages.before" "$folder/packages.after" | awk -F '\t' -v OFS='\t' '
     $1 != "" { print "package", "-", $1, $2, "absent" } $1 == "" { print "package", "-", $2, "absent", $3 }' >> "$folder/changes"
-  unit_states "$folder" > "$folder/units.after"
   join -t "$tab" "$folder/units.before" "$folder/units.after" | awk -F '\t' -v OFS='\t' '
     $2 != $4 || $3 != $5 { print "unit", "-", $1, $2 " " $3, $4 " " $5 }' >> "$folder/changes"
   find "$folder" -maxdepth 1 -name '*.changed' -exec cat {} + | sort -zu | existing '' > "$folder/list"

@@ -20,16 +20,27 @@ mkdir "$work/tree"
 for list in folders reload start revert restart reread by_hand modes; do : > "$work/$list"; done
 say() { printf '%s\n' "$2" >> "$work/$1"; }
 
+# UNIT<tab>PROPERTY=VALUE of all that is asked of systemd beforehand: each question costs more than its answer.
+systemctl list-units --all --plain --no-legend 'systemd-journald@*.service' | awk '{ print $1 }' > "$work/spaces"
+xargs systemctl show --property=Id,MainPID,ActiveState,UnitFileState,ExecStart,TimersCalendar,TimersMonotonic systemd-journald.service \
+  rsyslog.service auditd.service logrotate.timer logrotate.service cron.service crond.service < "$work/spaces" | awk -v RS= -F '\n' '
+  { for (i = 1; i <= NF; i++) if ($i ~ /^Id=/) unit = substr($i, 4)
+    for (i = 1; i <= NF; i++) print unit "\t" $i }' > "$work/units"
+
+shown() { # UNIT PROPERTY
+  while IFS= read -r line; do case $line in "$1$tab$2="*) printf '%s\n' "${line#*=}" ;; esac; done < "$work/units"
+}
+
 edit() { # PATH : the copy that is edited
   if [ ! -e "$work/tree$1" ]; then
-    mkdir -p "$work/tree${1%/*}"
+    if [ ! -d "$work/tree${1%/*}" ]; then mkdir -p "$work/tree${1%/*}"; fi
     if [ -e "$1" ]; then cat -- "$1" > "$work/tree$1"; else : > "$work/tree$1"; fi
   fi
   printf '%s\n' "$work/tree$1"
 }
 
 seconds() { # TIME SPAN
-  case $1 in 0 | infinity) echo 0; return ;; esac
+  case $1 in 0 | infinity) echo 0; return ;; 1month) echo 2629800; return ;; esac
   systemd-analyze timespan "$1" 2> /dev/null | awk -F ': *' '/s:/ && !seen { seen = 1; printf "%.0f\n", $2 / 1000000 }'
 }
 
@@ -41,7 +52,7 @@ mebibytes() { # SIZE
 # --- the audit records ------------------------------------------------------------------------------------------------
 
 audit() {
-  pid=$(systemctl show --property=MainPID --value auditd.service)
+  pid=$(shown auditd.service MainPID)
   folder=/etc/audit
   told=
   if [ "$pid" != 0 ]; then
@@ -112,7 +123,7 @@ journal() { # UNIT NAMESPACE
     if command -v rsyslogd > /dev/null && ! grep -rqsE '^[^#]*imjournal' /etc/rsyslog.conf /etc/rsyslog.d; then say wanted ForwardToSyslog=yes; fi ;;
   esac
 
-  pid=$(systemctl show --property=MainPID --value "$1")
+  pid=$(shown "$1" MainPID)
   late=no
   if [ "$pid" = 0 ]; then
     late=yes
@@ -356,14 +367,13 @@ rules() { # INTERVAL FORCED CONFIG...
 # --- who starts what --------------------------------------------------------------------------------------------------
 
 # Names with a control character are passed by, as cron and run-parts pass them by.
-tables() {
-  find /etc/crontab /etc/anacrontab /etc/cron.d /var/spool/cron -follow -type f ! -name '*.dpkg-*' ! -name '*.rpm*' ! -name '*[[:cntrl:]]*' 2> /dev/null || true
-}
-scripts() {
+find /etc/crontab /etc/anacrontab /etc/cron.d /var/spool/cron -follow -type f ! -name '*.dpkg-*' ! -name '*.rpm*' ! -name '*[[:cntrl:]]*' \
+  2> /dev/null | sort -u > "$work/tables" || true
+{
   find /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/rc.local -follow -type f ! -name '*.dpkg-*' ! -name '*[[:cntrl:]]*' 2> /dev/null || true
-  tables | tr '\n' '\0' | { xargs -0 -r grep -hoE '/(usr/local|opt|root|home|srv|etc|var/lib)/[^][ ;|&"<>()]+' || true; } | tr -d "'" | sort -u |
+  tr '\n' '\0' < "$work/tables" | { xargs -0 -r grep -hoE '/(usr/local|opt|root|home|srv|etc|var/lib)/[^][ ;|&"<>()]+' || true; } | tr -d "'" | sort -u |
     while IFS= read -r path; do case $path in /etc/cron*) ;; *) if [ -f "$path" ] && grep -Iq . "$path"; then printf '%s\n' "$path"; fi ;; esac; done
-}
+} | sort -u > "$work/scripts"
 units() { find /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system -type f 2> /dev/null || true; }
 
 mentioning() { # EXPRESSION : those of the files on stdin that have it
@@ -433,7 +443,7 @@ each_line() { # COMMAND... : for each path on stdin
 }
 
 rotating_jobs() { # HOURS FORCED CONFIG... of each cron line that starts logrotate, tab-separated
-  { tables; scripts; } | sort -u | mentioning logrotate | while IFS= read -r path; do
+  sort -u "$work/tables" "$work/scripts" | mentioning logrotate | while IFS= read -r path; do
     case $path in *logrotate.d/* | */logrotate.conf) continue ;; esac
     # The package's own script leaves the work to systemd.
     if grep -q '^[^#]*-d /run/systemd/system' "$path"; then continue; fi
@@ -476,22 +486,21 @@ reaches_a_file() { # MATCH... : whether the newest such record of the journal is
   if [ -z "$record" ]; then return 0; fi
   message=$(printf '%s\n' "$record" | sed 's/^[0-9.]* [^ ]* [^ ]*: *//')
   for _ in 1 2 3 4 5 6; do
-    for link in /proc/"$pid"/fd/*; do
-      file=$(readlink "$link") || continue
-      case $file in /dev/* | /run/* | /tmp/* | *' (deleted)') continue ;; /*) ;; *) continue ;; esac
+    # Of the files that it has open, and of their forerunners, those that were written since.
+    find "/proc/$pid/fd" -lname '/*' ! -lname '/dev/*' ! -lname '/run/*' ! -lname '/tmp/*' ! -lname '* (deleted)' -printf '%l\n' > "$work/open" 2> /dev/null || true
+    while IFS= read -r file; do
       for place in "$file" "$file.1" "$file"-20*; do
         if [ -f "$place" ] && [ "$(stat -c %Y "$place")" -ge $((${record%%.*} - 2)) ] && grep -qF -- "$message" "$place"; then return 0; fi
       done
-    done
+    done < "$work/open"
     sleep 0.5
   done
   return 1
 }
 
 rsyslog() {
-  state=$(systemctl show --property=MainPID --property=ActiveState --property=UnitFileState rsyslog.service)
-  if [ "$(printf '%s\n' "$state" | grep -cxE 'ActiveState=active|UnitFileState=enabled')" != 2 ]; then say start rsyslog.service; return; fi
-  pid=$(printf '%s\n' "$state" | sed -n s/^MainPID=//p)
+  if [ "$(shown rsyslog.service ActiveState) $(shown rsyslog.service UnitFileState)" != 'active enabled' ]; then say start rsyslog.service; return; fi
+  pid=$(shown rsyslog.service MainPID)
   if find "/proc/$pid/fd" -lname '/* (deleted)' ! -lname '/proc/*' ! -lname '/dev/*' ! -lname '/memfd:*' | grep -q .; then say restart rsyslog.service; return; fi
   if grep -q '^systemd-journald.service$' "$work/restart"; then return; fi # what is lost there never came here
   own=/etc/rsyslog.d/00-medsec-retention.conf
@@ -516,14 +525,13 @@ rsyslog() {
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 journal systemd-journald.service ''
-systemctl list-units --all --plain --no-legend 'systemd-journald@*.service' | awk '{ print $1 }' > "$work/spaces"
 while IFS= read -r unit; do
   space=${unit#systemd-journald@}
   journal "$unit" "${space%.service}"
 done < "$work/spaces"
 
-tables | sort -u | mentioning 'vacuum|/var' | each_line take_out table
-scripts | sort -u | mentioning 'vacuum|/var' | each_line take_out script
+mentioning 'vacuum|/var' < "$work/tables" | each_line take_out table
+mentioning 'vacuum|/var' < "$work/scripts" | each_line take_out script
 units | sort -u | mentioning 'vacuum|/var' | each_line take_out unit
 units | mentioning '^# put out of use by medsec, it deletes logs: ' | while IFS= read -r path; do
   if [ "$(systemctl show --property=NeedDaemonReload --value "${path##*/}")" = yes ]; then say reload systemd; fi
@@ -531,18 +539,19 @@ done
 stop_aging
 
 if command -v logrotate > /dev/null; then
-  { tables; scripts; } | sort -u | mentioning logrotate | each_line unforce
+  sort -u "$work/tables" "$work/scripts" | mentioning logrotate | each_line unforce
   rotating_jobs | sort -u > "$work/jobs"
-  if ! { [ "$(systemctl is-active cron.service crond.service | grep -c '^active')" -gt 0 ] && grep -qE "$tab/etc/logrotate.conf($tab|\$)" "$work/jobs"; }; then
-    if [ "$(systemctl is-active logrotate.timer || true)" != active ] || ! systemctl is-enabled logrotate.timer 2> /dev/null | grep -qE '^(enabled|static|alias)$'; then
-      say start logrotate.timer
-    fi
-    program=$(systemctl show --property=ExecStart logrotate.service | sed -n 's/.*argv\[\]=\([^;]*\) ;.*/\1/p')
+  if ! { [ active = "$(shown cron.service ActiveState)" ] || [ active = "$(shown crond.service ActiveState)" ]; } || ! grep -qE "$tab/etc/logrotate.conf($tab|\$)" "$work/jobs"; then
+    case $(shown logrotate.timer ActiveState)/$(shown logrotate.timer UnitFileState) in
+      active/enabled | active/static | active/alias) ;;
+      *) say start logrotate.timer ;;
+    esac
+    program=$(shown logrotate.service ExecStart | sed -n 's/.*argv\[\]=\([^;]*\) ;.*/\1/p')
     case $program in *logrotate*/etc/logrotate.conf*) ;; *) say revert logrotate.service ;; esac
   fi
   every=1
-  calendar=$(systemctl show --property=TimersCalendar --property=TimersMonotonic logrotate.timer | grep . || true)
-  if [ "$(printf '%s\n' "$calendar" | grep -c '=.')" = 1 ] && printf '%s\n' "$calendar" | grep -qE 'OnCalendar=([A-Za-z.,]+ )?[^ ]+ [0-9]{2}:[0-9]{2}:[0-9]{2} '; then every=24; fi
+  calendar=$(shown logrotate.timer TimersCalendar; shown logrotate.timer TimersMonotonic)
+  if [ "$(printf '%s\n' "$calendar" | grep -c .)" = 1 ] && printf '%s\n' "$calendar" | grep -qE 'OnCalendar=([A-Za-z.,]+ )?[^ ]+ [0-9]{2}:[0-9]{2}:[0-9]{2} '; then every=24; fi
   rules $every 0 /etc/logrotate.conf
   if ! grep -qE '^(rotating pattern: |error: )' "$work/said"; then say by_hand 'logrotate finds no rule in /etc/logrotate.conf: put back its line "include /etc/logrotate.d"'; fi
   while IFS="$tab" read -r hours _ configs; do
@@ -553,7 +562,7 @@ if command -v logrotate > /dev/null; then
   each_line take_out script < "$work/read"
 fi
 if command -v rsyslogd > /dev/null; then rsyslog; fi
-case $(systemctl show -p ActiveState -p UnitFileState auditd.service) in *ActiveState=active* | *UnitFileState=enabled*) audit ;; esac
+case $(shown auditd.service ActiveState)/$(shown auditd.service UnitFileState) in active/* | */enabled) audit ;; esac
 
 # shellcheck disable=SC2016 # the dollars are awk's
 quote='

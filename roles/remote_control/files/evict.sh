@@ -13,12 +13,15 @@ set -eu
 export LC_ALL=C
 umask 077
 tab=$(printf '\t')
+newline='
+'
 mode=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cat > "$work/catalogue"
 
-of() { sed -n "s/^$1$tab//p" "$work/catalogue"; }
+awk -v folder="$work" '{ at = index($0, "\t"); print substr($0, at + 1) > (folder "/kind-" substr($0, 1, at - 1)) }' "$work/catalogue"
+of() { if [ -e "$work/kind-$1" ]; then cat "$work/kind-$1"; fi; }
 # Names with `*` as one extended regular expression, in lower case. An expression that were empty or matched too much would
 # put innocent things out of use, so it is tried before it is used.
 expression() {
@@ -52,12 +55,13 @@ homes_found() {
 present() { for path; do if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi; done; }
 
 expand() { # KIND : the paths that its patterns find, `~` being every account's home
+  homes > /dev/null
   of "$1" | {
     IFS= # a blank is part of a path
     while read -r pattern; do
       # shellcheck disable=SC2086,SC2088 # the wildcards are the shell's to expand, the tilde is ours
       case $pattern in
-        '~'*) homes | while read -r home; do present "$home"${pattern#?}; done ;;
+        '~'*) while read -r home; do present "$home"${pattern#?}; done < "$work/homes" ;;
         *) present $pattern ;;
       esac
     done
@@ -86,11 +90,11 @@ processes_found() {
   {
     names_of_processes | awk -F '\t' -v wanted="^($images)\$" '$2 ~ wanted { print $1 "\t" $3 }'
     if [ -n "$commands" ]; then
-      for folder in /proc/[0-9]*; do
-        if { tr '\0' ' ' < "$folder/cmdline"; } 2> /dev/null | grep -qE "^([^ ]*/)?($commands)"; then
-          printf '%s\t%s\n' "${folder#/proc/}" "$(readlink "$folder/exe" || true)"
-        fi
-      done
+      # A process has one line for each argument; matched is the whole command.
+      { grep -azH '' /proc/[0-9]*/cmdline 2> /dev/null || true; } | tr '\n\0' ' \n' | wanted="^([^ ]*/)?($commands)" awk '
+        { at = index($0, "/cmdline:"); number = substr($0, 7, at - 7); command[number] = command[number] substr($0, at + 9) " " }
+        END { for (number in command) if (command[number] ~ ENVIRON["wanted"]) print number }' |
+        while IFS= read -r number; do printf '%s\t%s\n' "$number" "$(readlink "/proc/$number/exe" || true)"; done
     fi
     of signature > "$work/signatures"
     { ls -l /proc/[0-9]*/exe 2> /dev/null || true; } | sed -n "s,^.* \(/proc/[0-9]*/exe\) -> \(.*\)$,\1,p" |
@@ -105,7 +109,7 @@ ancestors() { # this shell and all above it, up to the operator's own login
   number=$$
   while [ "$number" -gt 1 ]; do
     echo "$number"
-    number=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$number/status")
+    while read -r name value; do case $name in PPid:) number=$value; break ;; esac; done < "/proc/$number/status"
   done
 }
 
@@ -249,6 +253,7 @@ loose_files() {
     of suffix > "$work/suffixes"
     while IFS= read -r suffix; do set -- "$@" -o -iname "*.$suffix"; done < "$work/suffixes"
     set -- "$@" \)
+    shares=$(awk '$3 ~ /^(nfs|cifs|smb|fuse[.])/ { print $2 }' /proc/mounts)
     # Besides the roots, every file system of a local disk but those of the system itself; a share is never entered, a
     # folder that is shown a second time (a bind mount) not either.
     {
@@ -256,13 +261,19 @@ loose_files() {
       awk '{ for (i = 7; $i != "-"; i++); type = $(i + 1) }
         ($4 == "/" || type == "btrfs") && type ~ /^(ext.|xfs|btrfs|f2fs|zfs|ntfs.*|fuseblk|vfat|exfat|iso9660|udf)$/ && $5 !~ /^\/((boot|efi|etc|usr|var|run|snap)(\/|$)|$)/ {
           gsub(/\\040/, " ", $5); print $5 }' /proc/self/mountinfo
-    } | sort -u | while IFS= read -r root; do
-      if grep -qE "^[^ ]+ $root (nfs|cifs|smb|fuse[.])" /proc/mounts; then continue; fi
-      if [ -d "$root" ]; then find "$root/" -xdev -maxdepth "$depth" -mindepth 1 "$@" -print 2> /dev/null || true; fi
-    done
-    homes | grep -E '^/(var/lib|srv|opt)/' | while IFS= read -r home; do
-      find "$home/" -xdev -maxdepth 3 -mindepth 1 "$@" -print 2> /dev/null || true
-    done
+    } | sort -u | {
+      set -- -xdev -maxdepth "$depth" -mindepth 1 "$@" -print
+      while IFS= read -r root; do
+        case "$newline$shares$newline" in *"$newline$root$newline"*) continue ;; esac
+        if [ -d "$root" ]; then set -- "$root/" "$@"; fi
+      done
+      case $1 in /*) find "$@" 2> /dev/null || true ;; esac
+    }
+    homes | grep -E '^/(var/lib|srv|opt)/' | {
+      set -- -xdev -maxdepth 3 -mindepth 1 "$@" -print
+      while IFS= read -r home; do set -- "$home/" "$@"; done
+      case $1 in /*) find "$@" 2> /dev/null || true ;; esac
+    }
     find /usr/bin /usr/sbin /bin /sbin /usr/games /snap/bin /var/lib/snapd/snaps /usr/share/applications /usr/local/share/applications /etc/xdg/autostart \
       -maxdepth 1 -mindepth 1 "$@" -print 2> /dev/null || true
     # User units by their name, and what running processes were started from.

@@ -51,9 +51,17 @@ tell() { # UNIT
 
 {
   # Sockets, paths and timers come first, so that none starts again what was stopped.
-  all=$(for suffix in socket path timer service; do for name in $SERVICES; do echo "$name.$suffix"; done; done)
+  # Only of those that there are: systemd would look for each of the others in a dozen folders.
+  wanted=$(for suffix in socket path timer service; do for name in $SERVICES; do echo "$name.$suffix"; done; done)
   # shellcheck disable=SC2086 # a list of names
-  shown LoadState ActiveState UnitFileState WantedBy RequiredBy TriggeredBy -- $all |
+  all=$({
+    printf '%s\n' $wanted -
+    find /etc/systemd /run/systemd /usr/local/lib/systemd /usr/lib/systemd /lib/systemd/ -maxdepth 2 ! -type d -printf '%f\n' 2> /dev/null
+    systemctl list-units --all --plain --no-legend --no-pager -- $wanted | cut -d' ' -f 1
+  } | awk '$0 == "-" { rest = 1; next } !rest { wanted[++count] = $0; next } { here[$0] }
+    END { for (i = 1; i <= count; i++) if (wanted[i] in here) print wanted[i] }')
+  # shellcheck disable=SC2086 # a list of names
+  shown LoadState ActiveState UnitFileState WantedBy RequiredBy TriggeredBy -- ${all:-none.service} |
     while IFS='|' read -r unit _ loaded active enabled wanting requiring triggering; do
       if [ "$loaded" = not-found ] && [ "$active" != active ]; then continue; fi
       if in_use "$loaded" "$active" "$enabled" "$wanting $requiring $triggering"; then tell "$unit"; fi

@@ -42,8 +42,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         )
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Take away what an earlier run left that was killed."""
+    _reap_before_and_after_all_workers(session.config)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """After an interrupt the workers are gone without tearing down; their labs know whose they were."""
+    _reap_before_and_after_all_workers(config)
+
+
+def _reap_before_and_after_all_workers(config: pytest.Config) -> None:
+    # Not by a worker: what one is taking away, another one that tries the reaper would look for in vain.
     if not hasattr(config, "workerinput") and os.geteuid() == 0 and machine.NOTES.is_dir():
         Lab.reap()
 
@@ -51,7 +61,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """A lab of this worker's own, with no host started."""
-    Lab.reap()  # what an earlier run left that was killed
     with leased_index() as index, Lab("test", index, owner=os.getpid()) as lab:
         yield lab
 

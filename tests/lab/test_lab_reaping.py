@@ -14,6 +14,9 @@ import pytest
 
 from medsec.lab import Lab, LabError, machine, network
 
+# One after the other: what one of them reaps, another one may have left.
+pytestmark = pytest.mark.xdist_group("reaping")
+
 
 def traces(index: int) -> list[str]:
     """Return whatever a lab has on this machine, asked of the kernel and not of the lab."""

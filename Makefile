@@ -58,9 +58,9 @@ faults: venv ## try every fault again, and write docs/faults.md
 	$(BIN)/python -m tests.lab.faults_table "$$notes" > docs/faults.md
 
 bench: venv ## measure verify, apply, auditing and drills beside their peers, and write docs/benchmarks.md: on a quiet machine
+	$(BIN)/pip -q --disable-pip-version-check install -c constraints.txt -e '.[bench]'
 	for part in verify apply database; do $(BIN)/python -m tests.bench.$${part}_bench || exit; done > docs/benchmarks.md.new
 	mv docs/benchmarks.md.new docs/benchmarks.md
-	$(BIN)/pip -q --disable-pip-version-check install -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m tests.bench.plots docs/benchmarks.md docs/images
 
 acceptance: venv ## what a new user does

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from configparser import ConfigParser
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -315,10 +316,11 @@ def _event(message: Mapping[str, Any]) -> Event:
 
 
 def _environment(work: Work, folder: Path) -> dict[str, str]:
+    config = _config(work, folder)
     return {
         **os.environ,
-        **tuning.environment(),
-        "ANSIBLE_CONFIG": str(_config(work, folder)),
+        **tuning.environment(strategy=not _by_mitogen(config)),
+        "ANSIBLE_CONFIG": str(config),
         "ANSIBLE_ROLES_PATH": str(folder / "roles"),
         "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).with_name("callback")),
         "ANSIBLE_STDOUT_CALLBACK": "medsec_events",
@@ -343,6 +345,13 @@ def _config(work: Work, folder: Path) -> Path:
     empty = folder / "ansible.cfg"
     empty.touch()
     return empty
+
+
+def _by_mitogen(config: Path) -> bool:
+    """Tell whether the site has chosen one of Mitogen's strategies, the only ones that it may choose."""
+    said = ConfigParser(interpolation=None, strict=False)
+    said.read(config, encoding="utf-8")
+    return said.get("defaults", "strategy", fallback="").startswith("mitogen")
 
 
 @contextmanager

@@ -39,9 +39,12 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def environment() -> dict[str, str]:
-    """Return the settings as environment variables, which outrank every `ansible.cfg`."""
-    return {setting.variable: setting.value for setting in SETTINGS}
+def environment(*, strategy: bool = True) -> dict[str, str]:
+    """Return the settings as environment variables, which outrank every `ansible.cfg`.
+
+    + strategy: whether the strategy is among them; without it, the site's own `ansible.cfg` chooses that
+    """
+    return {s.variable: s.value for s in SETTINGS if strategy or s.name != "strategy"}
 
 
 def ansible_cfg(*, inventory: str, roles: str | None, forks: int = 10) -> str:

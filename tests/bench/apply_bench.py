@@ -8,6 +8,7 @@ and the guard saves what a remedy may touch.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 import shutil
@@ -88,6 +89,14 @@ def _tuned(fleet: Fleet) -> Mapping[str, str]:
     return {**_default(fleet), **tuning.environment()}
 
 
+def _mitogen(fleet: Fleet) -> Mapping[str, str]:
+    found = importlib.util.find_spec("ansible_mitogen")
+    if found is None or not found.submodule_search_locations:
+        raise RuntimeError("mitogen is not installed; install the extra `dev`")
+    plugins = Path(found.submodule_search_locations[0], "plugins/strategy")
+    return {**_tuned(fleet), "ANSIBLE_STRATEGY_PLUGINS": str(plugins), "ANSIBLE_STRATEGY": "mitogen_free"}
+
+
 def pyinfra(fleet: Fleet) -> None:
     """Run the deploys by pyinfra's own program."""
     command: list[str | Path] = [Path(sys.executable).with_name("pyinfra"), "--yes", "--parallel", str(FORKS)]
@@ -149,6 +158,7 @@ def _done(command: Sequence[str | Path], fleet: Fleet, environment: Mapping[str,
 BY_ANSIBLE = [
     Contender("ansible-playbook, default settings", playbook(_default)),
     Contender("ansible-playbook, medsec's settings", playbook(_tuned)),
+    Contender("ansible-playbook, medsec's settings and Mitogen", playbook(_mitogen)),
     Contender("medsec apply --all --engine ansible", medsec("ansible")),
 ]
 BY_PYINFRA = [

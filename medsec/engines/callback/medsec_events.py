@@ -44,8 +44,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._events = os.fdopen(descriptor, "w", encoding="utf-8")
         # Handlers are flushed after each control, so what a host does belongs to the control it entered last.
         self._entered: dict[str, str] = {}
-        # A worker that runs out of it fails its task on its host, and nothing else.
-        os.register_at_fork(after_in_child=_bound)
+        # A worker that runs out of it fails its task on its host, and nothing else. Mitogen's one multiplexer serves all hosts.
+        if not constants.DEFAULT_STRATEGY.rpartition(".")[2].startswith("mitogen"):
+            os.register_at_fork(after_in_child=_bound)
 
     def v2_playbook_on_include(self, included_file: Any) -> None:
         control = _control_of_path(included_file._filename)

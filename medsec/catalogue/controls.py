@@ -147,8 +147,6 @@ class Control(Strict):
     late: bool = False
     # Who must act where there is no remedy (`enforce: false`).
     who_acts: Bilingual | None = None
-    # What of its item no control judges: while that is so, passing does not make the item conform.
-    remainder: Bilingual | None = None
     # Filled by the loader, never written in control.yml.
     family: str
     home: Path

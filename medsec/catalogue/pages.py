@@ -65,13 +65,18 @@ _WORDS: dict[str, Bilingual] = {
 Word = Callable[[str], str]
 
 
-def catalogue(controls: Controls, says: str) -> dict[str, str]:
-    """Return the pages of the catalogue by file name; `says` is what the first line of each says of its origin."""
+def catalogue(controls: Controls, remainders: Mapping[str, Bilingual], says: str) -> dict[str, str]:
+    """Return the pages of the catalogue by file name.
+
+    + remainders: of each item, what none of its controls judges
+    + says: what the first line of each page says of its origin
+    """
     pages = {}
     for language, suffix in _LANGUAGES.items():
         pages[f"README{suffix}"] = _head(says) + _index(controls, language)
         for control in controls.values():
-            pages[f"{control.id}{suffix}"] = _head(says) + _page(control, language)
+            page = _page(control, remainders.get(control.item), language)
+            pages[f"{control.id}{suffix}"] = _head(says) + page
     return pages
 
 
@@ -126,7 +131,7 @@ def _index(controls: Controls, language: Language) -> str:
     return f"# {word('controls')}\n\n{_table(head, rows)}"
 
 
-def _page(control: Control, language: Language) -> str:
+def _page(control: Control, remainder: Bilingual | None, language: Language) -> str:
     word = _word(language)
     sections = [
         f"# {_in(control.title, language)}\n",
@@ -137,8 +142,8 @@ def _page(control: Control, language: Language) -> str:
     ]
     if control.who_acts is not None:
         sections.append(f"## {word('who')}\n\n{_in(control.who_acts, language)}\n")
-    if control.remainder is not None:
-        sections.append(f"## {word('remainder')}\n\n{_in(control.remainder, language)}\n")
+    if remainder is not None:
+        sections.append(f"## {word('remainder')}\n\n{_in(remainder, language)}\n")
     if control.parameters:
         sections.append(f"## {word('parameters')}\n\n{_parameters(control, language)}")
     sections.append(f"## {word('touches')}\n\n{_touches(control, word)}")

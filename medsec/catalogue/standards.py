@@ -62,6 +62,8 @@ class Item(Strict):
     failing_example: Bilingual
     finding: Bilingual
     caution: Bilingual | None = None
+    # What of it none of its controls judges: while that is so, passing them does not make it conform.
+    remainder: Bilingual | None = None
     level2: Level2
     sources: tuple[str, ...] = Field(min_length=1)
     clauses: tuple[str, ...] = Field(min_length=1)
@@ -210,12 +212,13 @@ class Standards:
 
         The register stores only `manual` or `planned`. A `manual` clause stays manual whatever is served: what we
         check is evidence for the person who decides. A `planned` one is `automated` when every item of it that a
-        machine can check is served, `partly_automated` when some are.
+        machine can check is served whole, `partly_automated` when some are, or a part of them.
         """
         checkable = [item_id for item_id in clause.items if self.items[item_id].by_machine]
         now = tuple(item_id for item_id in checkable if item_id in served)
         missing = tuple(item_id for item_id in checkable if item_id not in served)
-        return Coverage(_status(clause.status, now, missing), now, missing)
+        whole = not any(self.items[item_id].remainder for item_id in now)
+        return Coverage(_status(clause.status, now, missing, whole=whole), now, missing)
 
     @cached_property
     def _citations(self) -> dict[str, tuple[str, ...]]:
@@ -377,10 +380,12 @@ def _one_sided(file: LocatedFile, where: tuple[str | int, ...], here: str, there
     return file.error(where, what, "both sides or neither / 双方互相引用或都不引用")
 
 
-def _status(stored: StoredStatus, served: Collection[str], unserved: Collection[str]) -> ClauseStatus:
+def _status(
+    stored: StoredStatus, served: Collection[str], unserved: Collection[str], *, whole: bool
+) -> ClauseStatus:
     if stored == "manual" or not served:
         return stored
-    return "partly_automated" if unserved else "automated"
+    return "automated" if whole and not unserved else "partly_automated"
 
 
 def _normal(reference: str) -> str:

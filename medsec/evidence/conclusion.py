@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,9 +11,10 @@ from medsec.evidence.findings import Finding, Verdict
 
 
 class ItemVerdict(StrEnum):
-    """The words of an inspection (GB/T 28448-2019), and two that keep them honest."""
+    """The words of an inspection (GB/T 28448-2019), and three that keep them honest."""
 
     CONFORMS = "conforms"  # 符合
+    PART_JUDGED = "part_judged"  # 已核部分符合: what is judged passes, and a part of the item is left to people
     PARTLY = "partly"  # 部分符合
     VIOLATES = "violates"  # 不符合
     NOT_APPLICABLE = "not_applicable"  # 不适用
@@ -54,11 +55,14 @@ class Conclusion:
         return 1 if self.counts[Verdict.FAIL] else 0
 
 
-def conclude(findings: Iterable[Finding], *, planned: int, partial: Collection[str] = ()) -> Conclusion:
+def conclude(
+    findings: Iterable[Finding], *, planned: int, remainders: Mapping[str, Collection[str]] | None = None
+) -> Conclusion:
     """Add up `findings`, of which the run set out to make `planned`.
 
-    + partial: items of which the controls judge a part only
+    + remainders: the items of which the controls judge a part only, each with the hosts that it speaks of
     """
+    left = remainders or {}
     counts: Counter[Verdict] = Counter()
     cells: dict[tuple[str, str], Counter[Verdict]] = {}
     items: dict[str, Counter[Verdict]] = {}
@@ -69,28 +73,36 @@ def conclude(findings: Iterable[Finding], *, planned: int, partial: Collection[s
     return Conclusion(
         planned=planned,
         counts={verdict: counts[verdict] for verdict in Verdict},
-        items={item: item_verdict(seen, whole=item not in partial) for item, seen in items.items()},
-        cells={cell: item_verdict(seen, whole=cell[1] not in partial) for cell, seen in cells.items()},
+        items={
+            item: item_verdict(seen, whole=item not in left, concerned=bool(left.get(item)))
+            for item, seen in items.items()
+        },
+        cells={
+            (host, item): item_verdict(seen, whole=item not in left, concerned=host in left.get(item, ()))
+            for (host, item), seen in cells.items()
+        },
     )
 
 
-def item_verdict(seen: Counter[Verdict], *, whole: bool = True) -> ItemVerdict:
+def item_verdict(seen: Counter[Verdict], *, whole: bool = True, concerned: bool = False) -> ItemVerdict:
     """Return the verdict of an item from those of its controls.
+
+    + whole: whether its controls judge all of it
+    + concerned: whether the rest of it speaks of the hosts, though no control may
 
     A failure is a failure whatever could not be judged beside it. A waived failure keeps an item from 符合: the
     requirement is not met, its absence is only permitted for a time. So does a control that a profile leaves out, and
-    a part of the item that no control judges (`whole`): nobody has looked.
+    a part of the item that no control judges: nobody has looked. A database of another product is not beside the point.
     """
     passed, failed, waived = seen[Verdict.PASS], seen[Verdict.FAIL], seen[Verdict.WAIVED]
     unproven = seen[Verdict.ERROR] + seen[Verdict.UNREACHABLE]
     if failed:
         return ItemVerdict.PARTLY if passed else ItemVerdict.VIOLATES
-    if unproven:
+    if unproven or (passed and not waived and seen[Verdict.NOT_SELECTED]):
         return ItemVerdict.UNDETERMINED
     if waived:
         return ItemVerdict.PARTLY
     if passed:
-        return ItemVerdict.CONFORMS if whole and not seen[Verdict.NOT_SELECTED] else ItemVerdict.UNDETERMINED
-    if seen[Verdict.NOT_SELECTED]:
-        return ItemVerdict.NOT_COVERED
-    return ItemVerdict.NOT_APPLICABLE if seen[Verdict.NOT_APPLICABLE] else ItemVerdict.NOT_COVERED
+        return ItemVerdict.CONFORMS if whole else ItemVerdict.PART_JUDGED
+    beside = seen[Verdict.NOT_APPLICABLE] and not seen[Verdict.NOT_SELECTED] and not concerned
+    return ItemVerdict.NOT_APPLICABLE if beside else ItemVerdict.NOT_COVERED

@@ -54,8 +54,12 @@ class Run:
 
     @cached_property
     def conclusion(self) -> Conclusion:
-        partial = frozenset(control.item for control in self.header.controls if control.remainder)
-        return conclude(self.findings, planned=self.header.planned, partial=partial)
+        remainders = {
+            item.id: frozenset(host.name for host in self.header.hosts if host.kind in item.applies_to)
+            for item in self.header.items
+            if item.remainder
+        }
+        return conclude(self.findings, planned=self.header.planned, remainders=remainders)
 
     @cached_property
     def hosts(self) -> dict[str, HostFacts]:

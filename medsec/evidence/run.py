@@ -70,7 +70,6 @@ class ControlFacts(Strict):
     severity: Severity
     enforce: bool
     who_acts: Bilingual | None
-    remainder: Bilingual | None = None
 
     @classmethod
     def of(cls, control: Control) -> ControlFacts:
@@ -84,7 +83,6 @@ class ControlFacts(Strict):
             severity=control.severity,
             enforce=control.enforce,
             who_acts=control.who_acts,
-            remainder=control.remainder,
         )
 
 
@@ -101,6 +99,9 @@ class ItemFacts(Strict):
     clauses: list[str]
     # False where a system of the site's protection level (等级保护) is not asked for it.
     level_applies: bool
+    # What of it no control judges, and the kinds of hosts of which it speaks; empty in runs of older versions.
+    remainder: Bilingual | None = None
+    applies_to: list[str] = Field(default_factory=list)
 
     @classmethod
     def of(cls, item: Item, standards: Standards, mlps_level: int) -> ItemFacts:
@@ -112,6 +113,8 @@ class ItemFacts(Strict):
             family=standards.families[item.family],
             clauses=list(item.clauses),
             level_applies=mlps_level > 2 or item.level2.standing != "not_applicable",
+            remainder=item.remainder,
+            applies_to=list(item.applies_to),
         )
 
 

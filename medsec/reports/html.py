@@ -128,7 +128,7 @@ def _tone(verdict: Verdict | ItemVerdict) -> str:
             return "good"
         case "fail" | "violates":
             return "bad"
-        case "partly" | "waived":
+        case "part_judged" | "partly" | "waived":
             return "part"
         case "error" | "unreachable" | "undetermined":
             return "open"

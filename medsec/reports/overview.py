@@ -77,8 +77,13 @@ class Overview:
         return [item for item, met in self.items.items() if met is verdict]
 
     @property
+    def covered(self) -> set[str]:
+        """Items of which the run judged at least a part."""
+        return {item for item, met in self.items.items() if met is not ItemVerdict.NOT_COVERED}
+
+    @property
     def items_covered(self) -> int:
-        return len(self.items) - len(self.items_by_verdict(ItemVerdict.NOT_COVERED))
+        return len(self.covered)
 
     @property
     def grave(self) -> int:
@@ -232,15 +237,19 @@ def conclusion_words(view: Overview) -> Text:
         )
     out = conclusion.counts[Verdict.NOT_SELECTED]
     out_en, out_zh = (f", {out} checks not selected", f"，未选用 {out} 项次") if out else ("", "")
+    rest_en, rest_zh = f"{rest} items remain for people", f"另有 {rest} 个检查项须人工核查"
+    if parts := len(view.items_by_verdict(ItemVerdict.PART_JUDGED)):
+        rest_en = f"{rest} items and parts of {parts} remain for people"
+        rest_zh = f"另有 {rest} 个检查项及 {parts} 个的其余部分须人工核查"
     if view.waived:
         count = len(view.waived)
         return says(
-            en=f"What was checked by machine is met, or waived ({count}){out_en}; {rest} items remain for people",
-            zh=f"自动核查部分符合，其中豁免 {count} 项次{out_zh}；另有 {rest} 个检查项须人工核查",
+            en=f"What was checked by machine is met, or waived ({count}){out_en}; {rest_en}",
+            zh=f"自动核查部分符合，其中豁免 {count} 项次{out_zh}；{rest_zh}",
         )
     return says(
-        en=f"What was checked by machine is met{out_en}; {rest} items remain for people",
-        zh=f"自动核查部分全部符合{out_zh}；另有 {rest} 个检查项须人工核查",
+        en=f"What was checked by machine is met{out_en}; {rest_en}",
+        zh=f"自动核查部分全部符合{out_zh}；{rest_zh}",
     )
 
 

@@ -99,9 +99,11 @@ def _coverage(view: Overview) -> Text:
     judged, hosts = len(view.hosts_judged), len(view.run.hosts)
     covered, items = view.items_covered, len(view.items)
     done, all_ = view.run.conclusion.judged, view.run.conclusion.applicable
+    parts = sum(bool(item.remainder) for name, item in view.run.items.items() if name in view.covered)
+    parts_en, parts_zh = (f" ({parts} in part)", f"（部分核查 {parts} 项）") if parts else ("", "")
     return says(
-        en=f"Coverage: hosts judged in full {judged}/{hosts}, checks {done}/{all_}, items {covered}/{items}",
-        zh=f"覆盖：主机全部判定 {judged}/{hosts} 台，判定 {done}/{all_} 项次，检查项自动核查 {covered}/{items} 项",
+        en=f"Coverage: hosts judged in full {judged}/{hosts}, checks {done}/{all_}, items {covered}/{items}{parts_en}",
+        zh=f"覆盖：主机全部判定 {judged}/{hosts} 台，判定 {done}/{all_} 项次，检查项 {covered}/{items} 项{parts_zh}",
     )
 
 

@@ -20,6 +20,7 @@ VERDICTS: Final[dict[Verdict, Text]] = {
 }
 ITEM_VERDICTS: Final[dict[ItemVerdict, Text]] = {
     ItemVerdict.CONFORMS: says(en="conforms", zh="符合"),
+    ItemVerdict.PART_JUDGED: says(en="conforms as far as judged", zh="已核部分符合"),
     ItemVerdict.PARTLY: says(en="partly conforms", zh="部分符合"),
     ItemVerdict.VIOLATES: says(en="does not conform", zh="不符合"),
     ItemVerdict.NOT_APPLICABLE: says(en="not applicable", zh="不适用"),

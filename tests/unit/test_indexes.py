@@ -34,6 +34,7 @@ def root(tmp_path: Path) -> Path:
     rule = {"kinds": ["db"], "families": ["debian"], "runs": "postgresql"}
     site.make_control(tmp_path / "roles", "a_one", path="/x", parameters=parameters, applies_to=rule)
     site.make_control(tmp_path / "roles", "b_two", path="/y", enforce=False, who_acts=site.BOTH)
+    (tmp_path / "standards").symlink_to(ROOT / "standards")
     write(tmp_path)
     return tmp_path
 

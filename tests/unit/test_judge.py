@@ -457,13 +457,17 @@ def test_the_verdict_of_an_item(seen: str, wanted: ItemVerdict) -> None:
 
 
 def test_an_item_of_which_a_part_is_left_to_people_does_not_conform() -> None:
-    def items(*seen: Verdict) -> dict[str, ItemVerdict]:
+    def items(*seen: Verdict, concerned: tuple[str, ...] = ("h",)) -> dict[str, ItemVerdict]:
         findings = [finding(verdict, item) for verdict in seen for item in ("NW-01", "NW-12")]
-        return conclude(findings, planned=len(findings), partial={"NW-12"}).items
+        done = conclude(findings, planned=len(findings), remainders={"NW-12": concerned})
+        assert done.cells == {("h", item): verdict for item, verdict in done.items.items()}
+        return done.items
 
-    assert items(Verdict.PASS) == {"NW-01": ItemVerdict.CONFORMS, "NW-12": ItemVerdict.UNDETERMINED}
+    assert items(Verdict.PASS) == {"NW-01": ItemVerdict.CONFORMS, "NW-12": ItemVerdict.PART_JUDGED}
     assert items(Verdict.FAIL)["NW-12"] is ItemVerdict.VIOLATES
-    assert items(Verdict.NOT_APPLICABLE)["NW-12"] is ItemVerdict.NOT_APPLICABLE
+    # No control speaks of the host, but the item may, or does not.
+    assert items(Verdict.NOT_APPLICABLE)["NW-12"] is ItemVerdict.NOT_COVERED
+    assert items(Verdict.NOT_APPLICABLE, concerned=())["NW-12"] is ItemVerdict.NOT_APPLICABLE
 
 
 @pytest.mark.parametrize(

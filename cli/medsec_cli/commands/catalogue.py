@@ -96,6 +96,8 @@ def _control(control: Control, standards: Standards, say: Say) -> Iterator[str]:
     yield f"{say(says(en='Risk of the remedy', zh='整改风险'))}: {say(RISKS[control.risk])}"
     yield f"{say(says(en='Touches', zh='涉及范围'))}: {', '.join(_touched(control)) or '-'}"
     yield f"{say(says(en='Applies to', zh='适用对象'))}: {', '.join(control.applies_to.kinds)}"
+    if item.remainder is not None:
+        yield f"{say(LEFT)}: {say(item.remainder.text)}"
     if control.parameters:
         yield f"{say(says(en='Parameters', zh='参数'))}:"
     for name, parameter in control.parameters.items():
@@ -121,6 +123,8 @@ def _standard(
     if isinstance(found, Item):
         yield f"{say(says(en='Severity', zh='风险等级'))}: {say(standards.severities[found.severity].text)}"
         yield f"{say(says(en='Check', zh='核查方法'))}: {say(found.check.text)}"
+        if found.remainder is not None:
+            yield f"{say(LEFT)}: {say(found.remainder.text)}"
         yield f"{say(says(en='Remedy', zh='整改方法'))}: {say(found.remedy.text)}"
         yield f"{say(says(en='Finding', zh='问题描述'))}: {say(found.finding.text)}"
         yield f"{say(says(en='Clauses', zh='条款'))}: {', '.join(found.clauses)}"
@@ -134,6 +138,7 @@ def _standard(
     yield f"{say(says(en='Items', zh='检查项'))}: {', '.join(found.items) or '-'}"
 
 
+LEFT = says(en="Of the item, left to people", zh="检查项中未自动核查的部分")
 SEEN = {
     "text": says(en="text seen", zh="已核对原文"),
     "number_from_memory": says(en="text seen, number from memory", zh="已见条文，条号凭记忆，引用前请核对"),

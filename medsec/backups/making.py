@@ -34,7 +34,7 @@ systemctl show -p LoadState -p ActiveState -p Result -p InvocationID -p Job -- "
 [ -z "$2" ] || echo "bytes=$(find "$2"/.partial-* -type f -printf '%s\n' 2> /dev/null | awk '{n += $1} END {printf "%.0f", n}')"
 """
 # $1 the unit, $2 seconds since 1970.
-_SAID = 'journalctl -q --no-pager -o cat -n 20 --since "@$2" _SYSTEMD_UNIT="$1"'
+_SAID = 'journalctl --sync; journalctl -q --no-pager -o cat -n 20 --since "@$2" _SYSTEMD_UNIT="$1"'
 
 
 @dataclass(frozen=True)

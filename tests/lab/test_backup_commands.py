@@ -88,7 +88,9 @@ def test_a_backup_is_made_now_as_the_timer_would(place: Place) -> None:
     for product in PRODUCTS:
         assert f"backed-up\t{product}\tbacked up\t2" in done.stdout
     assert "backed-up mariadb: " in done.stderr  # it tells as it goes
-    said = place.root("journalctl -q -o cat -u medsec-database-backup@mariadb.service | tail -n 1")
+    said = place.root(
+        "journalctl --sync; journalctl -q -o cat -u medsec-database-backup@mariadb.service | tail -n 1"
+    )
     assert "Finished" in said or "Consumed" in said, said
     states = place.answer("status", "--host", "backed-up", code=0)
     assert [(state["system"], state["overdue"], state["places"]) for state in states] == [

@@ -104,7 +104,8 @@ class Place:
 
     def back_up(self) -> None:
         self.root(
-            f"rm -rf {SETS}/2*; systemctl start {UNIT} || {{ journalctl -q -o cat -n 20 -u {UNIT} >&2; exit 1; }}"
+            f"rm -rf {SETS}/2*; systemctl start {UNIT} || "
+            f"{{ journalctl --sync; journalctl -q -o cat -n 20 -u {UNIT} >&2; exit 1; }}"
         )
 
     def left(self) -> str:

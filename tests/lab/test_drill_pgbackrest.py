@@ -86,7 +86,9 @@ class Place:
 
     def back_up(self) -> None:
         unit = "medsec-database-backup@pgbackrest.service"
-        self.root(f"systemctl start {unit} || {{ journalctl -q -o cat -n 20 -u {unit} >&2; exit 1; }}")
+        self.root(
+            f"systemctl start {unit} || {{ journalctl --sync; journalctl -q -o cat -n 20 -u {unit} >&2; exit 1; }}"
+        )
 
     def left(self) -> str:
         return self.root(

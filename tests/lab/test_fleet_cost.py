@@ -53,7 +53,7 @@ HARDENED = {
     "mariadb_statements_audited",
 }
 LOGINS, ROUND_TRIPS = 1, 4
-ACCEPTED = "journalctl -q --no-pager -u ssh.service | grep -c 'Accepted publickey for admin'"
+ACCEPTED = "journalctl --sync; journalctl -q --no-pager -u ssh.service | grep -c 'Accepted publickey for admin'"
 
 
 @pytest.fixture(scope="module")

@@ -77,4 +77,4 @@ def _changes(inventory: Inventory, host: LabHost) -> int:
 
 
 def _become(host: LabHost) -> str:
-    return host.run_as_root("journalctl -q --no-pager -o cat _COMM=sudo").stdout
+    return host.run_as_root("journalctl --sync; journalctl -q --no-pager -o cat _COMM=sudo").stdout

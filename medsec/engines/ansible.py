@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -350,7 +351,9 @@ def _config(work: Work, folder: Path) -> Path:
 def _by_mitogen(config: Path) -> bool:
     """Tell whether the site has chosen one of Mitogen's strategies, the only ones that it may choose."""
     said = ConfigParser(interpolation=None, strict=False)
-    said.read(config, encoding="utf-8")
+    # Ansible reads it as well, and says what is wrong with it.
+    with suppress(ConfigParserError, UnicodeDecodeError):
+        said.read(config, encoding="utf-8")
     return said.get("defaults", "strategy", fallback="").startswith("mitogen")
 
 

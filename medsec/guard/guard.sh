@@ -128,19 +128,20 @@ unit_paths() (
 
 paths_in() { cut -z -f 2-; }
 
-# `COMMAND FOLDER CONTROL` for every control at once: each waits for answers more than it works.
+# `COMMAND FOLDER CONTROL` for every control at once: each waits for answers more than it works. Their numbers go to $asked.
 for_each_control() { # COMMAND FOLDER
   asked=
   for control in $(controls_of "$2"); do
     "$1" "$2" "$control" &
     asked="$asked $!"
   done
-  # shellcheck disable=SC2086 # numbers of processes
-  all_well $asked
 }
 
-all_well() { # PROCESS... ; waits for them, and fails where one did
-  for process; do wait "$process"; done
+# Waits for all of them, so that none writes on behind an answer, and fails where one did.
+all_well() { # PROCESS...
+  lost=0
+  for process; do wait "$process" || lost=1; done
+  return "$lost"
 }
 
 # --- Packages (Debian family) -----------------------------------------------------------------------------------------
@@ -265,7 +266,8 @@ save() { # RUN STEP
   unit_states "$folder" > "$folder/units.before" &
   states=$!
   for_each_control list_before "$folder"
-  all_well "$packages" "$rules" "$states"
+  # shellcheck disable=SC2086 # numbers of processes
+  all_well "$packages" "$rules" "$states" $asked
   { for control in $(controls_of "$folder"); do paths_in < "$folder/$control.before"; done; save_packages "$folder"; } > "$folder/list"
   sort -zu -o "$folder/list" "$folder/list"
   need_room "$folder" "$folder/list"
@@ -426,7 +428,8 @@ record() { # RUN STEP
   unit_states "$folder" > "$folder/units.after" &
   states=$!
   for_each_control list_changes "$folder"
-  all_well "$packages" "$states"
+  # shellcheck disable=SC2086 # numbers of processes
+  all_well "$packages" "$states" $asked
   for control in $(controls_of "$folder"); do cat "$folder/$control.differences"; done > "$folder/changes"
   comm -3 "$folder/packages.before" "$folder/packages.after" | awk -F '\t' -v OFS='\t' '
     $1 != "" { print "package", "-", $1, $2, "absent" } $1 == "" { print "package", "-", $2, "absent", $3 }' >> "$folder/changes"

@@ -25,6 +25,7 @@ systemctl list-units --all --plain --no-legend 'systemd-journald@*.service' | aw
 xargs systemctl show --property=Id,MainPID,ActiveState,UnitFileState,ExecStart,TimersCalendar,TimersMonotonic systemd-journald.service \
   rsyslog.service auditd.service logrotate.timer logrotate.service cron.service crond.service < "$work/spaces" | awk -v RS= -F '\n' '
   { for (i = 1; i <= NF; i++) if ($i ~ /^Id=/) unit = substr($i, 4)
+    if (told[unit]++) next # two of the names are one unit
     for (i = 1; i <= NF; i++) print unit "\t" $i }' > "$work/units"
 
 shown() { # UNIT PROPERTY
